@@ -1,0 +1,103 @@
+"""Ray: starting or joining it, and how many workers it has room for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+from orchestrator.errors import StudyError, Unreachable
+from search_spaces import SweepSpec
+
+# What Ray Tune would do for studies of its own kind and we do not use: loggers, its progress
+# table, state snapshots, changing into a trial's folder, buffering results.
+_ENVIRONMENT = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+    "TUNE_RESULT_BUFFER_LENGTH": "1",
+    "TUNE_WARN_THRESHOLD_S": "600",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_TQDM": "0",
+}
+
+
+@contextlib.contextmanager
+def ray_session(address: str | None) -> Iterator[None]:
+    """Start a local Ray, or join the one at `address`; leave it at the end.
+
+    A local one is always a fresh one: without an explicit address Ray would join whatever was
+    started last on this machine.
+
+    Raises:
+        Unreachable: nothing answers at the address.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    try:
+        ray.init(
+            address=address or "local",
+            include_dashboard=False if address is None else None,
+            log_to_driver=False,
+            logging_level="ERROR",
+            configure_logging=True,
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise Unreachable(
+            f"Ray cannot be reached at {address or 'local'}: {str(error).splitlines()[0]}",
+            mend="check the address with `ray status --address ADDRESS`, or leave --address out"
+            " to run on this machine.",
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def gpus_per_worker(spec: SweepSpec, gpus: float) -> float:
+    """GPUs of one rank: as the spec says; auto is one where the cluster has any."""
+    asked = spec.resources.gpus_per_worker
+    if asked == "auto":
+        return 1.0 if gpus >= 1 else 0.0
+    return float(asked)
+
+
+def slots_for(spec: SweepSpec, cpus: float, gpus: float) -> int:
+    """How many trials train at once on so many CPUs and GPUs.
+
+    Raises:
+        StudyError: not even one trial fits.
+    """
+    resources = spec.resources
+    gpu = gpus_per_worker(spec, gpus) * resources.workers
+    cpu = resources.cpus_per_worker * resources.workers
+    room = int(cpus // cpu) if cpu else 10**6
+    if gpu:
+        room = min(room, int(gpus / gpu + 1e-9))
+    if room < 1:
+        raise StudyError(
+            f"resources: one trial needs {cpu:g} CPUs and {gpu:g} GPUs, and there are"
+            f" {cpus:g} CPUs and {gpus:g} GPUs.",
+            mend="lower resources.workers, cpus_per_worker or gpus_per_worker, or give --address"
+            " of a larger cluster.",
+        )
+    asked = resources.max_concurrent
+    if asked != "auto":
+        room = min(room, asked)
+    limit = spec.trial_limit
+    return room if limit is None else max(1, min(room, limit))
+
+
+def slots(spec: SweepSpec) -> int:
+    """How many trials the running Ray session trains at once."""
+    import ray
+
+    there = ray.cluster_resources()
+    return slots_for(spec, there.get("CPU", 0.0), there.get("GPU", 0.0))

@@ -1,0 +1,469 @@
+"""Who trains what next: the pure heart of a study.
+
+`Dispatcher` takes what happened (a worker is ready, a trial reported, a checkpoint was
+committed ...) and answers with commands; it starts no process, reads no clock and touches no
+file but through the `journal` it was given. The real study and `simulate.py` drive this same
+class. It is the one place that turns events into commands, so resuming is: fold the journal,
+make a Dispatcher, and let the workers report ready.
+
+A worker is a place to train in (a Ray Tune trial); trials pass through workers. A trial that a
+worker has reported at a boundary where a decision is due *stands*: its worker waits, warm, and
+may be given any trial. Nothing is ever paused and nothing restarts for an exploit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from orchestrator.events import (
+    CheckpointCommitted,
+    Config,
+    Event,
+    Reported,
+    SearchExhausted,
+    SegmentStarted,
+    StudyEnded,
+    TrialEnded,
+    TrialInterrupted,
+    TrialProposed,
+)
+from orchestrator.schedulers import Scheduler
+from orchestrator.segment import BoundaryReport, Segment, TrialFailure
+from orchestrator.state import StudyState, TrialRecord
+from search_spaces import SweepSpec
+
+
+@dataclass(frozen=True)
+class Train:
+    """Begin this segment and train until boundary `until` (K or more: to the end)."""
+
+    segment: Segment
+    until: int
+
+
+@dataclass(frozen=True)
+class GoOn:
+    """Go on with the segment at hand until boundary `until`; 0: stand still at the next one."""
+
+    until: int
+
+
+@dataclass(frozen=True)
+class Leave:
+    """Leave the trial at hand, write what is still unwritten, and answer `left`."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """There is no more work: end."""
+
+
+Command = Train | GoOn | Leave | Release
+
+
+@dataclass
+class _Worker:
+    """A worker as the driver knows it.
+
+    `standing`: it waits for a command, without a trial or with one at a boundary. `ending`:
+    what the trial at hand ends as once the worker has left it; `leaving`: it was told to.
+    """
+
+    name: str
+    pid: int
+    node: str
+    trial: str | None = None
+    until: int = 0
+    standing: bool = True
+    leaving: bool = False
+    ending: TrialEnded | None = None
+
+
+class Dispatcher:
+    """Turns what happens into commands. Not thread-safe: the caller holds one lock.
+
+    Args:
+        spec: the sweep.
+        state: the study so far: just started, or a replayed journal.
+        scheduler: has observed the same events as `state`.
+        journal: makes events durable before any command that rests on them is given out.
+        send: gives a command to a worker.
+        propose: asks the searcher for configuration `number`; the answer comes back, at once or
+            later, by `proposed`.
+        observe: shows each event to the searcher and to whoever else looks on.
+        boundaries: how many boundaries a configuration's budget has (default: by the spec).
+    """
+
+    def __init__(
+        self,
+        spec: SweepSpec,
+        state: StudyState,
+        scheduler: Scheduler,
+        *,
+        journal: Callable[[Sequence[Event]], None],
+        send: Callable[[str, Command], None],
+        propose: Callable[[int], None],
+        observe: Callable[[Event], None] = lambda event: None,
+        boundaries: Callable[[Config], int] | None = None,
+    ) -> None:
+        self.spec = spec
+        self.state = state
+        self._scheduler = scheduler
+        self._journal = journal
+        self._send = send
+        self._propose = propose
+        self._observe = observe
+        self._boundaries = boundaries or spec.boundaries
+        self._workers: dict[str, _Worker] = {}
+        self._uncommitted: dict[tuple[str, int], str] = {}
+        self._unwritten: list[Event] = []
+        self._outbox: list[tuple[str, Command]] = []
+        self._asked = self._to_ask = False
+        self._turning = self._again = False
+        self._stopping: str | None = None
+
+    # What happens -------------------------------------------------------------------------
+
+    def worker_ready(self, worker: str, pid: int, node: str) -> None:
+        """A worker started, or started again after it was lost."""
+        if worker in self._workers:
+            self._lose(worker, "infrastructure", "its worker died and was started again")
+        self._workers[worker] = _Worker(worker, pid, node)
+        self._turn()
+
+    def worker_lost(self, worker: str, kind: str, message: str) -> None:
+        """A worker died (kind: infrastructure, hung, out_of_memory); with it, what it had not committed."""
+        if worker in self._workers:
+            self._lose(worker, kind, message)
+            del self._workers[worker]
+        self._turn()
+
+    def reported(self, worker: str, trial: str, segment: int, report: BoundaryReport) -> None:
+        """The trial on this worker came to a boundary."""
+        place = self._workers[worker]
+        self._uncommitted[trial, report.boundary] = worker
+        self._write(
+            Reported(
+                trial=trial,
+                segment=segment,
+                boundary=report.boundary,
+                value=report.value,
+                metrics=report.metrics,
+                epoch=report.epoch,
+                step=report.step,
+                seconds=report.seconds,
+            )
+        )
+        if place.leaving:
+            pass  # it was told to leave before this report came
+        elif report.value is None and (report.last or not self._scheduler.collective):
+            self._leave(place, _diverged(trial, report.boundary))
+        elif report.last:
+            self._leave(place, TrialEnded(trial=trial, state="finished"))
+        elif report.boundary >= place.until:
+            place.standing = True
+        self._turn()
+
+    def committed(
+        self, worker: str, trial: str, segment: int, boundary: int, path: str, sha256: str, size: int
+    ) -> None:
+        """The trial's checkpoint of this boundary stands complete on disk.
+
+        Earlier boundaries of the trial that are still awaited were superseded before they
+        reached the disk.
+        """
+        self._forget_uncommitted(lambda who, at, on: who == trial and at <= boundary)
+        self._write(
+            CheckpointCommitted(
+                trial=trial,
+                segment=segment,
+                boundary=boundary,
+                path=path,
+                sha256=sha256,
+                size_bytes=size,
+            )
+        )
+        self._turn()
+
+    def left(self, worker: str, trial: str) -> None:
+        """The worker has left the trial, and all it had to write is written."""
+        self._release_trial(self._workers[worker], trial)
+        self._turn()
+
+    def failed(self, worker: str, trial: str, failure: TrialFailure) -> None:
+        """The trial failed; its worker lives and is free."""
+        place = self._workers[worker]
+        place.ending = _failed(trial, failure)
+        self._release_trial(place, trial)
+        self._turn()
+
+    def proposed(self, number: int, config: Config | None, origin: str = "searcher") -> None:
+        """The searcher's answer; None: it has no more."""
+        self._asked = False
+        if config is None:
+            self._write(SearchExhausted(number=number, reason="the search is complete"))
+        else:
+            self._write(
+                TrialProposed(
+                    trial=f"{number:04d}",
+                    number=number,
+                    config=config,
+                    origin=origin,
+                    boundaries=self._boundaries(config),
+                    epochs=self.spec.epochs(config),
+                )
+            )
+        self._turn()
+
+    def stop(self, reason: str) -> None:
+        """End the study at the next boundary of each running trial; resumable."""
+        self._stopping = self._stopping or reason
+        for place in self._workers.values():
+            if not place.standing and not place.leaving:
+                place.until = 0
+                self._outbox.append((place.name, GoOn(0)))
+        self._turn()
+
+    # What follows -------------------------------------------------------------------------
+
+    @property
+    def over(self) -> bool:
+        """Whether the study has ended."""
+        return self.state.state != "running"
+
+    def _turn(self) -> None:
+        """Decide, assign, make it durable, and only then send; until nothing follows any more.
+
+        A searcher that answers at once calls back into a turn: that is a further round of the
+        same loop, not a recursion.
+        """
+        self._again = True
+        if self._turning:
+            return
+        self._turning = True
+        try:
+            while self._again:
+                self._again = False
+                if not self.over:
+                    self._decide()
+                    self._assign()
+                    self._end_if_done()
+                self._flush()
+                if self._to_ask:
+                    self._to_ask = False
+                    self._propose(len(self.state.trials))
+        finally:
+            self._turning = False
+
+    def _flush(self) -> None:
+        if self._unwritten:
+            unwritten, self._unwritten = self._unwritten, []
+            self._journal(unwritten)
+        outbox, self._outbox = self._outbox, []
+        for worker, command in outbox:
+            self._send(worker, command)
+
+    def _write(self, event: Event) -> None:
+        self.state.apply(event)
+        self._scheduler.observe(event)
+        self._observe(event)
+        self._unwritten.append(event)
+
+    def _decide(self) -> None:
+        while due := self._scheduler.due():
+            for decision in due:
+                self._write(decision)
+        for place in self._workers.values():
+            if place.trial is None or not place.standing:
+                continue
+            record = self.state.trials[place.trial]
+            decision = record.decisions.get(record.boundary)
+            if decision is None:
+                continue
+            if decision.action == "stop":
+                ending = TrialEnded(trial=record.id, state="stopped", message=decision.reason)
+                self._leave(place, ending)
+            elif decision.action == "continue" and record.reports[record.boundary].value is None:
+                self._leave(place, _diverged(record.id, record.boundary))
+
+    def _assign(self) -> None:
+        for place in self._workers.values():
+            if not place.standing:
+                continue
+            if self._stopping:
+                if place.trial is not None:
+                    self._leave(place, None)
+                continue
+            record = self._next_trial(place)
+            if record is not None:
+                self._give(place, record)
+            elif self._may_propose():
+                self._asked = self._to_ask = True
+
+    def _next_trial(self, place: _Worker) -> TrialRecord | None:
+        """The trial this worker should train now; None: propose a new one, or wait.
+
+        Independent trials are trained to their end, one after the other. A population advances
+        together: lowest boundary first, and among equals the one this worker still holds or
+        trained last.
+        """
+        runnable = [t for t in self._open() if self._runnable(t, place)]
+        own = [t for t in runnable if t.id == place.trial]
+        if not self._scheduler.collective:
+            return next(iter(own + runnable), None)
+        lowest = min((t.boundary for t in runnable), default=0)
+        if lowest > 0 and self._may_propose():
+            return None
+        level = [t for t in runnable if t.boundary == lowest]
+        warm = [t for t in level if t.segments and t.segments[-1].worker == place.name]
+        return next(iter([t for t in own if t in level] + warm + level), None)
+
+    def _runnable(self, record: TrialRecord, place: _Worker) -> bool:
+        if any(w.trial == record.id for w in self._workers.values() if w is not place):
+            return False
+        decision = record.decisions.get(record.boundary)
+        if decision is None and self._awaits_decision(record):
+            return False
+        if decision is not None and decision.action == "stop":
+            return False
+        if record.id == place.trial and (decision is None or decision.action == "continue"):
+            return True
+        standing = self.state.standing(record.id)
+        return standing.ready and standing.boundary == record.boundary
+
+    def _awaits_decision(self, record: TrialRecord) -> bool:
+        at = record.boundary
+        return 0 < at < record.boundaries and self._scheduler.until(record.id, at - 1) == at
+
+    def _give(self, place: _Worker, record: TrialRecord) -> None:
+        decision = record.decisions.get(record.boundary)
+        goes_on = record.id == place.trial and (decision is None or decision.action == "continue")
+        place.standing = False
+        place.until = self._until(record)
+        if goes_on:
+            self._outbox.append((place.name, GoOn(place.until)))
+            return
+        place.trial = record.id
+        standing = self.state.standing(record.id)
+        started = SegmentStarted(
+            trial=record.id,
+            segment=len(record.segments),
+            boundary=standing.boundary,
+            config=record.config,
+            worker=place.name,
+            pid=place.pid,
+            node=place.node,
+            start_trial=standing.trial if standing.boundary else None,
+            start_boundary=standing.boundary or None,
+            start_checkpoint=standing.checkpoint,
+        )
+        self._write(started)
+        segment = Segment(
+            trial=record.id,
+            segment=started.segment,
+            config=record.config,
+            boundaries=record.boundaries,
+            start=standing.boundary,
+            checkpoint=standing.checkpoint,
+            best=record.best,
+        )
+        self._outbox.append((place.name, Train(segment, place.until)))
+
+    def _until(self, record: TrialRecord) -> int:
+        """How far the trial may train from here; decisions made before a crash still stand."""
+        until = self._scheduler.until(record.id, record.boundary)
+        while until < record.boundaries and (decision := record.decisions.get(until)):
+            if decision.action != "continue":
+                break
+            until = self._scheduler.until(record.id, until)
+        return until
+
+    def _open(self) -> list[TrialRecord]:
+        return [self.state.trials[trial] for trial in self.state.open_trials]
+
+    def _may_propose(self) -> bool:
+        if self._stopping or self._asked or self.state.exhausted:
+            return False
+        limit = self.spec.trial_limit
+        if limit is not None and len(self.state.trials) >= limit:
+            return False
+        if self.spec.budget.epochs is None:
+            return True
+        spent = sum(t.epochs_done if t.ended else t.epochs for t in self.state.trials.values())
+        return spent + self.spec.epochs(self.spec.default_config()) <= self.spec.budget.epochs + 1e-9
+
+    def _leave(self, place: _Worker, ending: TrialEnded | None) -> None:
+        place.ending, place.leaving, place.standing = ending, True, False
+        self._outbox.append((place.name, Leave()))
+
+    def _release_trial(self, place: _Worker, trial: str) -> None:
+        ending, place.ending, place.trial = place.ending, None, None
+        place.leaving, place.standing = False, True
+        self._forget_uncommitted(lambda who, at, on: who == trial and on == place.name)
+        if ending is not None:
+            self._write(ending)
+            self._count_failures(ending)
+
+    def _lose(self, worker: str, kind: str, message: str) -> None:
+        place = self._workers[worker]
+        hit = {trial for (trial, _), on in self._uncommitted.items() if on == worker}
+        hit |= {place.trial} if place.trial is not None else set()
+        self._forget_uncommitted(lambda who, at, on: on == worker)
+        place.trial, place.ending, place.leaving = None, None, False
+        for trial in sorted(hit):
+            record = self.state.trials[trial]
+            if record.ended:
+                continue
+            if record.retries < self.spec.failures.max_retries:
+                self._write(TrialInterrupted(trial=trial, failure=kind, message=message))
+                continue
+            text = f"{message}; given up after {record.retries} retries (failures.max_retries)"
+            ending = _failed(trial, TrialFailure(kind=kind, message=text))
+            self._write(ending)
+            self._count_failures(ending)
+
+    def _forget_uncommitted(self, which: Callable[[str, int, str], bool]) -> None:
+        lost = [key for key, on in self._uncommitted.items() if which(*key, on)]
+        for key in lost:
+            del self._uncommitted[key]
+
+    def _count_failures(self, ending: TrialEnded) -> None:
+        limit = self.spec.failures.stop_after
+        if ending.state == "failed" and limit is not None:
+            if len(self.state.with_state("failed")) >= limit:
+                self.stop(f"{limit} trials failed (failures.stop_after)")
+
+    def _end_if_done(self) -> None:
+        if self._asked or not self._workers or not all(w.standing for w in self._workers.values()):
+            return
+        open_trials = self._open()
+        if self._stopping:
+            self._finish("stopped", self._stopping)
+        elif not open_trials and not self._may_propose():
+            usable = self.state.best is not None
+            self._finish("finished" if usable else "failed", self.state.exhausted or "")
+        elif open_trials and not self._uncommitted:
+            raise RuntimeError(
+                "the study is stuck: every worker waits and nothing is left to wait for: "
+                + ", ".join(f"{t.id} {t.state} at {t.boundary}" for t in open_trials)
+            )
+
+    def _finish(self, state: str, reason: str) -> None:
+        self._write(StudyEnded(state=state, reason=reason))
+        self._outbox += [(worker, Release()) for worker in self._workers]
+
+
+def _failed(trial: str, failure: TrialFailure) -> TrialEnded:
+    return TrialEnded(
+        trial=trial,
+        state="failed",
+        failure=failure.kind,
+        message=failure.message,
+        log=failure.log,
+    )
+
+
+def _diverged(trial: str, boundary: int) -> TrialEnded:
+    text = f"the metric was not a finite number at boundary {boundary}"
+    return _failed(trial, TrialFailure(kind="diverged", message=text))

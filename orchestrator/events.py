@@ -1,0 +1,208 @@
+"""What happens to a study, one frozen dataclass an event: the lines of the journal.
+
+Nothing here acts. Deciders (searchers, schedulers) observe events, `StudyState` folds them,
+the journal writes them; a replayed journal gives the same state. Values that JSON cannot hold
+(NaN, infinities) never stand in an event: a metric that is not finite is None.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+Config = dict[str, Any]
+"""One point of the space: searched name -> value."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Base of all events; `kind` is the word that stands in the journal line."""
+
+    kind: ClassVar[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON data with `event` first."""
+        return {"event": self.kind, **dataclasses.asdict(self)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyStarted(Event):
+    """First line of every journal."""
+
+    kind: ClassVar[str] = "study_started"
+    name: str
+    method: str
+    metric: str
+    goal: str
+    seed: int
+    smoke: bool = False
+    versions: dict[str, str] = field(default_factory=dict)
+    host: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialProposed(Event):
+    """A searcher gave configuration number `number`; origin: default, warm_start, searcher."""
+
+    kind: ClassVar[str] = "trial_proposed"
+    trial: str
+    number: int
+    config: Config
+    origin: str
+    boundaries: int
+    epochs: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchExhausted(Event):
+    """The searcher has no configuration `number`, and will have none after it."""
+
+    kind: ClassVar[str] = "search_exhausted"
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentStarted(Event):
+    """A worker took the trial up at `boundary` (0: from scratch) with this configuration.
+
+    `start_trial`, `start_boundary` and `start_checkpoint` say whose committed checkpoint the
+    segment goes on from; None when it starts from scratch.
+    """
+
+    kind: ClassVar[str] = "segment_started"
+    trial: str
+    segment: int
+    boundary: int
+    config: Config
+    worker: str
+    pid: int
+    node: str
+    start_trial: str | None = None
+    start_boundary: int | None = None
+    start_checkpoint: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reported(Event):
+    """The evaluation at a boundary. `value` is the study's metric, None when not finite.
+
+    `seconds` is the time since the segment's last boundary (or its start), training and
+    evaluation together; `epoch` the position in epochs of the current configuration; `step`
+    the optimizer step.
+    """
+
+    kind: ClassVar[str] = "reported"
+    trial: str
+    segment: int
+    boundary: int
+    value: float | None
+    metrics: dict[str, float | None]
+    epoch: float
+    step: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointCommitted(Event):
+    """The trial's state at `boundary` stands complete on disk; `path` is relative to the study."""
+
+    kind: ClassVar[str] = "checkpoint_committed"
+    trial: str
+    segment: int
+    boundary: int
+    path: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decided(Event):
+    """A scheduler's decision at a boundary: continue, stop or exploit.
+
+    For exploit the trial goes on from `donor`'s checkpoint of the same boundary with `config`.
+    """
+
+    kind: ClassVar[str] = "decided"
+    trial: str
+    boundary: int
+    action: str
+    donor: str | None = None
+    config: Config | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialInterrupted(Event):
+    """The trial lost its worker (class infrastructure or hung) and will be taken up again."""
+
+    kind: ClassVar[str] = "trial_interrupted"
+    trial: str
+    failure: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialEnded(Event):
+    """The trial is over. state: finished, stopped (early, by a scheduler or a budget), failed.
+
+    failure (only with failed): code, out_of_memory, diverged, infrastructure, hung.
+    """
+
+    kind: ClassVar[str] = "trial_ended"
+    trial: str
+    state: str
+    failure: str | None = None
+    message: str = ""
+    log: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyResumed(Event):
+    """A new driver took the study up."""
+
+    kind: ClassVar[str] = "study_resumed"
+    host: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyEnded(Event):
+    """state: finished, failed (no usable result), interrupted."""
+
+    kind: ClassVar[str] = "study_ended"
+    state: str
+    reason: str = ""
+
+
+KINDS: dict[str, type[Event]] = {
+    cls.kind: cls
+    for cls in (
+        StudyStarted,
+        TrialProposed,
+        SearchExhausted,
+        SegmentStarted,
+        Reported,
+        CheckpointCommitted,
+        Decided,
+        TrialInterrupted,
+        TrialEnded,
+        StudyResumed,
+        StudyEnded,
+    )
+}
+
+
+def event_from_dict(data: dict[str, Any]) -> Event:
+    """Read one journal line's data back.
+
+    Keys that this version does not know are dropped, so that a newer minor version's journal
+    can be read.
+
+    Raises:
+        KeyError: the event's kind is unknown.
+        TypeError: a field is missing.
+    """
+    cls = KINDS[data["event"]]
+    known = {f.name for f in dataclasses.fields(cls)}
+    return cls(**{k: v for k, v in data.items() if k in known})

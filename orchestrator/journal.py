@@ -1,0 +1,159 @@
+"""The journal: an append-only file of events, the truth about a study.
+
+It knows nothing of what the events mean (`state.py` folds them) and nothing of who may write
+(`lock.py`). One JSON object a line: a sequence number, the writer's clock, the event, and a
+CRC-32 of all that stands before it. Every append ends in fsync, so an event that was returned
+from is on disk. A torn last line is what a kill in mid-write leaves: it is dropped and
+reported. Damage before it means that somebody or something else wrote: nothing is guessed,
+reading stops (exit 5). Sequence numbers order events; clocks are for people.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.errors import StudyUnreadable
+from orchestrator.events import Event, event_from_dict
+
+JOURNAL = "journal.jsonl"
+_CRC_LENGTH = len(',"crc":"00000000"}')
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line: its sequence number (from 0), seconds since the epoch, the event."""
+
+    sequence: int
+    time: float
+    event: Event
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a journal holds: its entries in order, and how its last line was torn, if it was.
+
+    `sound_bytes` is the length of the part that counts.
+    """
+
+    entries: tuple[Entry, ...]
+    sound_bytes: int
+    torn_bytes: int
+
+
+def encode(entry: Entry) -> bytes:
+    """One journal line, newline included.
+
+    Raises:
+        ValueError: the event holds NaN or an infinity.
+    """
+    body = {"seq": entry.sequence, "time": round(entry.time, 3), **entry.event.as_dict()}
+    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    raw = text.encode("utf-8", "surrogatepass")
+    return raw[:-1] + b',"crc":"%08x"}\n' % zlib.crc32(raw)
+
+
+def _decode(line: bytes) -> Entry:
+    """Read one line without its newline; ValueError says what is wrong with it."""
+    body, crc = line[:-_CRC_LENGTH] + b"}", line[-_CRC_LENGTH:]
+    if crc != b',"crc":"%08x"}' % zlib.crc32(body):
+        raise ValueError("its checksum does not match")
+    data = json.loads(body.decode("utf-8", "surrogatepass"))
+    try:
+        return Entry(data["seq"], data["time"], event_from_dict(data))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"this version does not know its event ({error})") from error
+
+
+def read_journal(path: Path) -> Contents:
+    """Read a journal; a torn last line is dropped and counted.
+
+    Raises:
+        StudyUnreadable: there is no journal, it is empty, or a line before the last is damaged
+            or out of sequence.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise StudyUnreadable(
+            f"{path}: the journal cannot be read: {error.strerror}.",
+            mend="a study is a folder with a journal.jsonl; `sweep list` shows the ones there are.",
+        ) from error
+    entries: list[Entry] = []
+    position = 0
+    while position < len(raw):
+        end = raw.find(b"\n", position)
+        if end < 0:
+            break
+        try:
+            entry = _decode(raw[position:end])
+            if entry.sequence != len(entries):
+                raise ValueError(f"it should be event {len(entries)}, but says {entry.sequence}")
+        except ValueError as error:
+            if end == len(raw) - 1 and entries:
+                break
+            raise StudyUnreadable(
+                f"{path}:{len(entries) + 1}: the journal is damaged here: {error}.",
+                mend="nothing was changed. Restore the file from a copy; cutting it off before"
+                " this line loses what came after.",
+            ) from error
+        entries.append(entry)
+        position = end + 1
+    if not entries:
+        raise StudyUnreadable(
+            f"{path}: the journal holds no whole line ({len(raw)} bytes).",
+            mend="nothing had been recorded yet, or the file was emptied: restore it from a copy,"
+            " or remove the study's folder and run it again.",
+        )
+    return Contents(tuple(entries), position, len(raw) - position)
+
+
+class Journal:
+    """Appends events; the one writer of a journal.
+
+    Args:
+        path: the file; made when missing.
+        contents: what `read_journal` gave for an existing one, whose torn tail is cut off.
+
+    Raises:
+        OSError: the file cannot be opened (also from `append`, when it cannot be written).
+    """
+
+    def __init__(self, path: Path, contents: Contents | None = None) -> None:
+        self.path = path
+        self._sequence = len(contents.entries) if contents else 0
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | (0 if contents else os.O_EXCL)
+        self._file = os.open(path, flags, 0o600)
+        if contents and contents.torn_bytes:
+            os.ftruncate(self._file, contents.sound_bytes)
+        self._sound = contents.sound_bytes if contents else 0
+
+    def append(self, events: Sequence[Event]) -> list[Entry]:
+        """Write the events as one block and wait until it is on disk.
+
+        A block that could not be written whole is cut off again, so that the journal stays
+        readable and a later append goes on where it was.
+        """
+        now = time.time()
+        entries = [Entry(self._sequence + i, now, event) for i, event in enumerate(events)]
+        block = b"".join(encode(entry) for entry in entries)
+        try:
+            written = 0
+            while written < len(block):
+                written += os.write(self._file, block[written:])
+            os.fsync(self._file)
+        except OSError:
+            os.ftruncate(self._file, self._sound)
+            raise
+        self._sequence += len(entries)
+        self._sound += len(block)
+        return entries
+
+    def close(self) -> None:
+        """Close the file; appending afterwards fails."""
+        os.close(self._file)

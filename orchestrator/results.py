@@ -1,0 +1,150 @@
+"""Read a study's folder: no Ray, no torch, nothing written.
+
+Everything comes from the journal and the specification beside it. A damaged folder raises; a
+study that is still being written reads as far as it is sound.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import StudyUnreadable
+from orchestrator.journal import JOURNAL, Contents, read_journal
+from orchestrator.lock import owner
+from orchestrator.state import StudyState, TrialRecord
+from search_spaces import SweepSpec
+
+SPECIFICATION = "spec.json"
+SWEEP_FILE = "sweep.yaml"
+JSON_VERSION = 1
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """A study as its folder tells it.
+
+    Attributes:
+        running: who writes to it now; None when nobody does.
+        notes: what a reader should know about the folder (a torn last line, say).
+    """
+
+    folder: Path
+    spec: SweepSpec
+    state: StudyState
+    contents: Contents
+    running: str | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def status(self) -> str:
+        """running, finished, stopped, failed, or interrupted (nobody is at it, and no end)."""
+        if self.state.state == "running" and self.running is None:
+            return "interrupted"
+        return self.state.state
+
+    @property
+    def wall_seconds(self) -> float:
+        """Seconds from the first to the last line of the journal."""
+        entries = self.contents.entries
+        return entries[-1].time - entries[0].time
+
+    def as_json(self) -> dict[str, Any]:
+        """The versioned object that `sweep show --json` prints."""
+        state = self.state
+        best = state.best
+        data: dict[str, Any] = {
+            "version": JSON_VERSION,
+            "name": state.name,
+            "folder": str(self.folder),
+            "state": self.status,
+            "reason": state.reason,
+            "smoke": state.smoke,
+            "method": state.method,
+            "metric": {"name": state.metric, "goal": state.goal},
+            "seed": state.seed,
+            "wall_seconds": round(self.wall_seconds, 3),
+            "trials": [_trial_json(record) for record in state.trials.values()],
+            "best": None
+            if best is None
+            else {
+                "trial": best.trial,
+                "value": best.value,
+                "epoch": _epoch(state.trials[best.trial], best.boundary),
+                "config": best.config,
+                "checkpoint": best.checkpoint,
+            },
+            "notes": list(self.notes),
+        }
+        if state.method == "pbt":
+            data["lineage"] = state.lineage()
+        return data
+
+
+def _epoch(record: TrialRecord, boundary: int) -> float:
+    return record.epochs * boundary / record.boundaries
+
+
+def _trial_json(record: TrialRecord) -> dict[str, Any]:
+    best = record.best
+    failure = None
+    if record.failure:
+        failure = {"class": record.failure, "message": record.message, "log": record.log}
+    return {
+        "id": record.id,
+        "number": record.number,
+        "origin": record.origin,
+        "state": record.state,
+        "config": record.config,
+        "best": None
+        if best is None
+        else {"value": best.value, "epoch": _epoch(record, best.boundary)},
+        "epochs": record.epochs,
+        "epochs_done": record.epochs_done,
+        "boundary": record.boundary,
+        "boundaries": record.boundaries,
+        "seconds": round(record.seconds, 3),
+        "retries": record.retries,
+        "reports": [
+            {"boundary": r.boundary, "epoch": r.epoch, "value": r.value, "metrics": r.metrics}
+            for r in record.reports.values()
+        ],
+        "failure": failure,
+    }
+
+
+def read_study(folder: Path) -> StudyResult:
+    """Read a study's folder.
+
+    Raises:
+        StudyUnreadable: it is not a study, or its journal or specification is damaged.
+    """
+    contents = read_journal(folder / JOURNAL)
+    spec_file = folder / SPECIFICATION
+    try:
+        spec = SweepSpec.model_validate(json.loads(spec_file.read_text("utf-8")))
+    except (OSError, ValueError) as error:
+        raise StudyUnreadable(
+            f"{spec_file}: the study's specification cannot be read: {error}.",
+            mend="nothing was changed; restore the file from a copy.",
+        ) from error
+    notes = []
+    if contents.torn_bytes:
+        notes.append(
+            f"the last {contents.torn_bytes} bytes of the journal are half an event, as a kill in"
+            " mid-write leaves; they do not count"
+        )
+    state = StudyState.of(entry.event for entry in contents.entries)
+    return StudyResult(folder, spec, state, contents, owner(folder), tuple(notes))
+
+
+def list_studies(storage: Path) -> list[Path]:
+    """Folders under `storage` that hold a journal, the newest change first; [] without a folder."""
+    if not storage.is_dir():
+        return []
+    journals = [f / JOURNAL for f in storage.iterdir() if (f / JOURNAL).is_file()]
+    return [j.parent for j in sorted(journals, key=lambda j: j.stat().st_mtime, reverse=True)]
+
+

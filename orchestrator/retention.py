@@ -1,0 +1,77 @@
+"""Which committed checkpoints nobody refers to any more.
+
+Only names them; deleting is the caller's. References are counted over what the state knows: the
+study's best, each trial's best of its lineage, where each open trial can be taken up (with the
+best that comes along), and what the scheduler may still hand to a receiver.
+"""
+
+from __future__ import annotations
+
+from orchestrator.events import CheckpointCommitted, Event, SegmentStarted
+from orchestrator.schedulers import Scheduler
+from orchestrator.state import StudyState, TrialRecord
+
+
+class Retention:
+    """Follows events and names checkpoints that may be deleted.
+
+    Args:
+        state: the study's state; has been shown the same events.
+        scheduler: says which checkpoints may still become a donor's.
+    """
+
+    def __init__(self, state: StudyState, scheduler: Scheduler) -> None:
+        self._state = state
+        self._scheduler = scheduler
+        self._kept: dict[str, dict[str, CheckpointCommitted]] = {}
+        self._touched: dict[str, None] = {}
+
+    def observe(self, event: Event) -> None:
+        """Take note of an event that the state has just applied."""
+        trial = getattr(event, "trial", None)
+        if trial is not None:
+            self._touched[trial] = None
+        if isinstance(event, SegmentStarted) and event.start_trial:
+            self._touched[event.start_trial] = None
+        if isinstance(event, CheckpointCommitted):
+            self._kept.setdefault(event.trial, {})[event.path] = event
+            if self._state.best and self._state.best.checkpoint == event.path:
+                self._touched.update(dict.fromkeys(self._kept))  # the former best may go
+
+    def unused(self) -> list[CheckpointCommitted]:
+        """Checkpoints that nothing refers to; each is named once.
+
+        Independent trials refer to their own checkpoints only, so those just touched are looked
+        at; members of a population refer to each other's, and there are few of them.
+        """
+        touched, self._touched = self._touched, {}
+        trials = self._state.trials
+        names = list(trials) if self._scheduler.collective else list(touched)
+        used = {self._state.best.checkpoint} if self._state.best else set()
+        for name in names:
+            used |= self._references(trials[name])
+        unused = [
+            checkpoint
+            for name in names
+            for path, checkpoint in self._kept.get(name, {}).items()
+            if path not in used
+        ]
+        for checkpoint in unused:
+            del self._kept[checkpoint.trial][checkpoint.path]
+        return unused
+
+    def _references(self, record: TrialRecord) -> set[str]:
+        used = {record.best.checkpoint} if record.best else set()
+        boundaries = {b for b in record.checkpoints if self._scheduler.keeps(record.id, b)}
+        used |= {record.checkpoints[b].path for b in boundaries}
+        if not record.ended:
+            standing = self._state.standing(record.id)
+            used.add(standing.checkpoint or "")
+            boundaries |= {standing.boundary}
+            source = self._state.trials[standing.trial]
+            best = source.best_before(standing.boundary)
+            used |= {best.checkpoint} if best else set()
+        for boundary in boundaries:
+            best = record.best_before(boundary)
+            used |= {best.checkpoint} if best else set()
+        return used

@@ -1,0 +1,80 @@
+"""What a worker is told to train, and what a rank answers: the seam between driver and worker.
+
+A segment is a stretch of one trial's training under one configuration on one worker. Plain
+data: no ray, no torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from orchestrator.events import Config
+
+
+@dataclass(frozen=True, kw_only=True)
+class Best:
+    """The best evaluation of a trial's lineage so far and the committed checkpoint that holds it."""
+
+    value: float
+    boundary: int
+    checkpoint: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """Train `trial` from boundary `start` on with `config`.
+
+    Attributes:
+        trial: the trial's id.
+        segment: counts the trial's segments from 0; (trial, segment) is unique in a study.
+        config: the current configuration (after an exploit: the new one).
+        boundaries: K, how many boundaries the trial's whole budget has; boundary k stands at
+            optimizer step ceil(k * max_steps / K) of the current batch size.
+        start: the boundary the segment starts at; 0 from scratch.
+        checkpoint: path relative to the study's folder of the committed checkpoint to start
+            from; None when start is 0.
+        best: the best of the lineage up to `start`; None when there is none.
+    """
+
+    trial: str
+    segment: int
+    config: Config
+    boundaries: int
+    start: int = 0
+    checkpoint: str | None = None
+    best: Best | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoundaryReport:
+    """What a rank knows at a boundary, training standing still.
+
+    Attributes:
+        boundary: 1..K.
+        metrics: every evaluation metric as the Trainer names it (`eval_...`); None when a value
+            is not finite.
+        value: the study's metric; None when not finite.
+        is_best: whether value is the best of the lineage so far (ties keep the earlier one).
+        epoch: epochs done, by the current configuration's count.
+        step: optimizer steps done, by the current configuration's count.
+        seconds: since the previous boundary or the segment's start.
+        last: True at boundary K: the trial has come to its natural end.
+    """
+
+    boundary: int
+    metrics: dict[str, float | None]
+    value: float | None
+    is_best: bool
+    epoch: float
+    step: int
+    seconds: float
+    last: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialFailure:
+    """Why a trial ended. kind: code, out_of_memory, diverged, infrastructure, hung."""
+
+    kind: str
+    message: str
+    log: str = field(default="")

@@ -1,0 +1,274 @@
+"""What is known of a study: the fold of its journal's events.
+
+Decides nothing and writes nothing. The driver's live state, the state after a resume and what
+`sweep show` prints are made by the same `apply`, so they cannot differ. "Where a trial stands"
+is derived from commits and decisions, never stored: its own newest committed checkpoint after
+its last exploit, else the donor's checkpoint of that exploit, else scratch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.events import (
+    CheckpointCommitted,
+    Config,
+    Decided,
+    Event,
+    Reported,
+    SearchExhausted,
+    SegmentStarted,
+    StudyEnded,
+    StudyResumed,
+    StudyStarted,
+    TrialEnded,
+    TrialInterrupted,
+    TrialProposed,
+)
+from orchestrator.segment import Best
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a trial can be taken up: whose committed checkpoint of which boundary.
+
+    `checkpoint` is None at boundary 0, and also while the donor's commit is still awaited
+    (then `boundary` is above 0).
+    """
+
+    trial: str
+    boundary: int
+    checkpoint: str | None
+
+    @property
+    def ready(self) -> bool:
+        """Whether training can start from here now."""
+        return self.boundary == 0 or self.checkpoint is not None
+
+
+@dataclass
+class TrialRecord:
+    """One trial. state: waiting, running, finished, stopped, failed.
+
+    Attributes:
+        boundary: the last boundary reported on the current line of descent.
+        reports: the newest report of each boundary this trial itself came to.
+        best: the best committed evaluation of the trial's lineage; None until there is one.
+        best_at: the same, as it stood after each committed boundary (donors are read there).
+        retries: interruptions so far.
+    """
+
+    id: str
+    number: int
+    origin: str
+    first_config: Config
+    boundaries: int
+    epochs: float
+    state: str = "waiting"
+    boundary: int = 0
+    reports: dict[int, Reported] = field(default_factory=dict)
+    checkpoints: dict[int, CheckpointCommitted] = field(default_factory=dict)
+    decisions: dict[int, Decided] = field(default_factory=dict)
+    segments: list[SegmentStarted] = field(default_factory=list)
+    best: Best | None = None
+    best_at: dict[int, Best] = field(default_factory=dict)
+    retries: int = 0
+    failure: str | None = None
+    message: str = ""
+    log: str = ""
+
+    @property
+    def exploit(self) -> Decided | None:
+        """The last decision to copy a donor; None when there was none."""
+        copies = [d for d in self.decisions.values() if d.action == "exploit"]
+        return max(copies, key=lambda d: d.boundary, default=None)
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        exploit = self.exploit
+        return exploit.config if exploit and exploit.config is not None else self.first_config
+
+    @property
+    def ended(self) -> bool:
+        """Whether the trial is over."""
+        return self.state in ("finished", "stopped", "failed")
+
+    @property
+    def epochs_done(self) -> float:
+        """Epochs trained on the current line of descent, by its last report."""
+        return self.epochs * self.boundary / self.boundaries
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training and evaluation reported so far, this trial's own only."""
+        return sum(report.seconds for report in self.reports.values())
+
+    def best_before(self, boundary: int) -> Best | None:
+        """The lineage's best committed evaluation up to and including `boundary`."""
+        at = max((b for b in self.best_at if b <= boundary), default=None)
+        return None if at is None else self.best_at[at]
+
+
+@dataclass(frozen=True)
+class StudyBest:
+    """The best committed evaluation of the whole study."""
+
+    trial: str
+    boundary: int
+    value: float
+    config: Config
+    checkpoint: str
+
+
+class StudyState:
+    """The fold. `apply` takes events in journal order; everything else reads."""
+
+    def __init__(self) -> None:
+        self.name = ""
+        self.method = ""
+        self.metric = ""
+        self.goal = "maximize"
+        self.seed = 0
+        self.smoke = False
+        self.state = "running"
+        self.reason = ""
+        self.exhausted: str | None = None
+        self.started: StudyStarted | None = None
+        self.trials: dict[str, TrialRecord] = {}
+        self.open_trials: dict[str, None] = {}  # an ordered set: 10,000 ended trials cost nothing
+        self.best: StudyBest | None = None
+
+    def better(self, a: float, b: float) -> bool:
+        """Whether value a beats b under the study's goal (equal does not)."""
+        return a > b if self.goal == "maximize" else a < b
+
+    def standing(self, trial: str) -> Standing:
+        """Where the trial can be taken up."""
+        record = self.trials[trial]
+        exploit = record.exploit
+        origin = exploit.boundary if exploit else 0
+        own = max((b for b in record.checkpoints if b > origin), default=None)
+        if own is not None:
+            return Standing(trial, own, record.checkpoints[own].path)
+        if exploit and exploit.donor:
+            committed = self.trials[exploit.donor].checkpoints.get(origin)
+            return Standing(exploit.donor, origin, committed.path if committed else None)
+        return Standing(trial, 0, None)
+
+    def with_state(self, *states: str) -> list[TrialRecord]:
+        """Trials in these states, by number."""
+        return [t for t in self.trials.values() if t.state in states]
+
+    def lineage(self) -> list[dict[str, Any]]:
+        """Every exploit in order: trial, donor, boundary, epoch, the new configuration."""
+        copies = [
+            (decision, record)
+            for record in self.trials.values()
+            for decision in record.decisions.values()
+            if decision.action == "exploit"
+        ]
+        copies.sort(key=lambda pair: (pair[0].boundary, pair[1].number))
+        return [
+            {
+                "trial": record.id,
+                "donor": decision.donor,
+                "boundary": decision.boundary,
+                "epoch": record.epochs * decision.boundary / record.boundaries,
+                "config": decision.config,
+            }
+            for decision, record in copies
+        ]
+
+    def apply(self, event: Event) -> None:
+        """Fold one event in.
+
+        Raises:
+            KeyError: the event names a trial that was never proposed.
+        """
+        match event:
+            case StudyStarted():
+                self.started = event
+                self.name, self.method, self.seed = event.name, event.method, event.seed
+                self.metric, self.goal, self.smoke = event.metric, event.goal, event.smoke
+            case StudyResumed():
+                self._resume()
+            case StudyEnded(state=state, reason=reason):
+                self.state, self.reason = state, reason
+            case SearchExhausted(reason=reason):
+                self.exhausted = reason
+            case TrialProposed():
+                self.trials[event.trial] = TrialRecord(
+                    event.trial,
+                    event.number,
+                    event.origin,
+                    event.config,
+                    event.boundaries,
+                    event.epochs,
+                )
+                self.open_trials[event.trial] = None
+            case _:
+                self._apply_to_trial(event)
+
+    def _apply_to_trial(self, event: Event) -> None:
+        record = self.trials[event.trial]  # type: ignore[attr-defined]
+        match event:
+            case SegmentStarted():
+                record.state = "running"
+                record.segments.append(event)
+                record.boundary = event.boundary
+                if event.start_trial is not None and event.start_trial != record.id:
+                    donor = self.trials[event.start_trial]
+                    record.best = donor.best_before(event.boundary)
+                    record.best_at = {} if record.best is None else {event.boundary: record.best}
+            case Reported():
+                record.reports[event.boundary] = event
+                record.boundary = event.boundary
+            case CheckpointCommitted():
+                self._commit(record, event)
+            case Decided():
+                record.decisions[event.boundary] = event
+            case TrialInterrupted():
+                record.state = "waiting"
+                record.retries += 1
+                record.boundary = self.standing(record.id).boundary
+            case TrialEnded():
+                record.state, record.failure = event.state, event.failure
+                record.message, record.log = event.message, event.log
+                del self.open_trials[record.id]
+
+    def _commit(self, record: TrialRecord, event: CheckpointCommitted) -> None:
+        record.checkpoints[event.boundary] = event
+        report = record.reports.get(event.boundary)
+        if report is None or report.value is None:
+            return
+        value = report.value
+        if record.best is None or self.better(value, record.best.value):
+            record.best = Best(value=value, boundary=event.boundary, checkpoint=event.path)
+        record.best_at[event.boundary] = record.best
+        if self.best is None or self.better(value, self.best.value):
+            self.best = StudyBest(
+                record.id, event.boundary, value, self._config_at(record, event), event.path
+            )
+
+    def _config_at(self, record: TrialRecord, event: CheckpointCommitted) -> Config:
+        """The configuration of the segment that committed: a later exploit may be decided."""
+        return record.segments[event.segment].config if record.segments else record.config
+
+    def _resume(self) -> None:
+        """A new driver: whoever was running is waiting, at its last commit."""
+        self.state, self.reason = "running", ""
+        for record in self.trials.values():
+            if not record.ended:
+                record.state = "waiting"
+                record.boundary = self.standing(record.id).boundary
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> StudyState:
+        """Fold all of these."""
+        state = cls()
+        for event in events:
+            state.apply(event)
+        return state

@@ -1,0 +1,85 @@
+"""The only file that touches Ray Tune's experiment interfaces.
+
+A Ray Tune trial is one warm worker; our trials pass through the workers. Ray Tune gives each
+worker its placement group and its process, starts it again when it dies, and carries results to
+the driver. It decides nothing: its scheduler interface only hands messages on and says CONTINUE.
+Why not one Ray Tune trial for each of ours: traps of its actor reuse (a paused trial's process is
+killed unless another trial is staged) made every exploit a cold start; see docs/architecture.md.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+from ray import tune
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+from orchestrator.cluster import gpus_per_worker
+from orchestrator.worker import TrialWorker, WorkerContext
+
+Receive = Callable[[str, dict[str, Any]], None]
+
+
+class _Postman(FIFOScheduler):
+    """Hands every result on as a message of its worker."""
+
+    def __init__(self, receive: Receive) -> None:
+        super().__init__()
+        self._receive = receive
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        self._receive(trial.config["worker"], json.loads(result["message"]))
+        return str(TrialScheduler.CONTINUE)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Ray Tune's snapshots hold nothing of ours: the journal is the truth."""
+        return {}
+
+
+class _Losses(tune.Callback):
+    """Tells when a worker's process died and will be started again."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        error = trial.get_error() if hasattr(trial, "get_error") else None
+        self._receive(trial.config["worker"], {"what": "lost", "text": str(error or "")})
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+def run_workers(count: int, context: WorkerContext, receive: Receive) -> None:
+    """Run `count` warm workers until each is released. Blocks; Ray is up.
+
+    Args:
+        count: how many; those that do not fit yet wait until the cluster has room.
+        context: what the workers are given.
+        receive: takes (worker, message); called from this thread only.
+    """
+    import ray
+
+    resources = context.spec.resources
+    gpu = gpus_per_worker(context.spec, ray.cluster_resources().get("GPU", 0.0))
+    bundle = {"CPU": float(resources.cpus_per_worker)} | ({"GPU": gpu} if gpu else {})
+    groups = tune.PlacementGroupFactory(
+        [bundle] * resources.workers, strategy=resources.placement.upper()
+    )
+    with tempfile.TemporaryDirectory(prefix="sweep-ray-") as scratch:
+        tune.run(
+            tune.with_parameters(TrialWorker, context=context),
+            name="workers",
+            config={"worker": tune.grid_search([f"w{i}" for i in range(count)])},
+            resources_per_trial=groups,
+            scheduler=_Postman(receive),
+            callbacks=[_Losses(receive)],
+            storage_path=scratch,
+            max_failures=-1,
+            max_concurrent_trials=count,
+            raise_on_failed_trial=False,
+            verbose=0,
+        )

@@ -1,0 +1,181 @@
+"""A warm worker: the Ray Tune Trainable in which one trial after another trains.
+
+For Ray Tune this is one long trial; for us it is a place. `step()` hands the next thing that
+happened here (ready, reported, committed, left, failed) to Ray Tune and so to the driver; what
+to do comes from the mailbox. It decides nothing. Three threads: Ray's own waits in `step()`,
+one serves commands, one (in `CheckpointWriter`) writes; the rank keeps the Trainer in a fourth.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import queue
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.tune import Trainable
+
+from orchestrator.dispatch import Command, GoOn, Leave, Release, Train
+from orchestrator.errors import TrialError
+from orchestrator.segment import BoundaryReport, Segment
+from search_spaces import SweepSpec
+
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class WorkerContext:
+    """What every worker of a study is given: plain data and the mailbox's handle."""
+
+    spec: SweepSpec
+    study_folder: Path
+    cache: Path
+    mailbox: Any
+    log_line: Any = None
+
+
+class TrialWorker(Trainable):
+    """Trains what the mailbox says until it is released."""
+
+    def setup(self, config: dict[str, Any], context: WorkerContext) -> None:
+        """Import what is heavy, make the rank, and begin to serve."""
+        from orchestrator.checkpoints import CheckpointWriter
+        from orchestrator.trial import Rank
+
+        self._name: str = config["worker"]
+        self._context = context
+        self._messages: queue.SimpleQueue[Message | BaseException] = queue.SimpleQueue()
+        self._rank = Rank(
+            context.spec, context.study_folder, context.cache, log_line=context.log_line
+        )
+        self._writer = CheckpointWriter(context.study_folder)
+        self._segment: Segment | None = None
+        self._next: Command | None = None
+        self._tell("ready", pid=os.getpid(), node=ray.util.get_node_ip_address())
+        threading.Thread(target=self._serve, name="serve", daemon=True).start()
+
+    def step(self) -> dict[str, Any]:
+        """Wait for the next message to the driver."""
+        message = self._messages.get()
+        if isinstance(message, BaseException):
+            raise message
+        return {"message": json.dumps(message), "done": message["what"] == "released"}
+
+    def cleanup(self) -> None:
+        """End the writer: Ray Tune is about to end this process."""
+        self._writer.close()
+
+    def _tell(self, what: str, **fields: Any) -> None:
+        self._messages.put({"what": what, **fields})
+
+    def _serve(self) -> None:
+        try:
+            while True:
+                command, self._next = self._next, None
+                match command or self._ask(wait=True):
+                    case Train(segment=segment, until=until):
+                        self._attempt(segment, until, begin=True)
+                    case GoOn(until=until) if self._segment is not None and until > 0:
+                        self._attempt(self._segment, until, begin=False)
+                    case Leave():
+                        self._leave()
+                    case Release():
+                        self._rank.stop()
+                        self._tell("released")
+                        return
+        except BaseException as error:  # a dead thread would hang the study: step() raises it
+            self._messages.put(error)
+
+    def _ask(self, *, wait: bool) -> Command | None:
+        mailbox = self._context.mailbox
+        method = mailbox.take if wait else mailbox.peek
+        command: Command | None = ray.get(method.remote(self._name))
+        return command
+
+    def _attempt(self, segment: Segment, until: int, *, begin: bool) -> None:
+        self._segment = segment
+        try:
+            started = time.monotonic()
+            if begin:
+                self._rank.begin(segment)
+            self._train(segment, until, started)
+        except TrialError as error:
+            self._segment = None
+            self._rank.stop()
+            self._writer.flush()
+            self._tell(
+                "failed",
+                trial=segment.trial,
+                kind=error.kind,
+                message=error.message,
+                log=error.log,
+            )
+
+    def _train(self, segment: Segment, until: int, started: float) -> None:
+        while True:
+            report = self._rank.advance()
+            seconds = time.monotonic() - started
+            started = time.monotonic()
+            report = dataclasses.replace(report, seconds=seconds)
+            self._tell(
+                "reported",
+                trial=segment.trial,
+                segment=segment.segment,
+                report=dataclasses.asdict(report),
+            )
+            if report.is_best or not report.last:
+                self._save(segment, report, droppable=not report.is_best and report.boundary != until)
+            if report.last:
+                return
+            match self._ask(wait=False):
+                case GoOn(until=changed):
+                    until = changed
+                case command:
+                    self._next = command
+            if report.boundary >= until or self._next is not None:
+                return
+
+    def _save(self, segment: Segment, report: BoundaryReport, *, droppable: bool) -> None:
+        from orchestrator.checkpoints import checkpoint_path
+
+        path = checkpoint_path(segment.trial, segment.segment, report.boundary)
+
+        def committed(sha256: str, size: int) -> None:
+            self._tell(
+                "committed",
+                trial=segment.trial,
+                segment=segment.segment,
+                boundary=report.boundary,
+                path=path.as_posix(),
+                sha256=sha256,
+                size=size,
+            )
+
+        def failed(error: BaseException) -> None:
+            if isinstance(error, OSError):
+                text = f"{path}: the checkpoint cannot be written: {error.strerror}"
+                self._tell("unwritable", errno=error.errno or 0, text=text)
+            else:
+                self._messages.put(error)
+
+        self._writer.submit(
+            self._rank.snapshot(),
+            path,
+            on_committed=lambda done: committed(done.sha256, done.size_bytes),
+            on_error=failed,
+            droppable=droppable,
+        )
+
+    def _leave(self) -> None:
+        if self._segment is None:
+            return
+        trial, self._segment = self._segment.trial, None
+        self._writer.flush()
+        self._rank.stop()
+        self._tell("left", trial=trial)
