@@ -1,0 +1,98 @@
+"""What checking a sweep file has found so far: faults with their places, and notes.
+
+The rules speak of paths in the data as it stands after translation (`normalise.py`); a value that
+was moved there still stands in the file where its writer put it, and that is what is named.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from search_spaces.errors import Fault, Place, printable, shown
+from search_spaces.source import Document, Path_
+
+
+def dotted(path: Path_) -> str:
+    """Return a path as it is written in a message: `a.b[0].c`."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
+    return text
+
+
+class Findings:
+    """Collects faults and notes about one document.
+
+    Attributes:
+        faults: in the order they were found.
+        notes: what was translated or is not used, a sentence each.
+        moved: path after translation -> path in the document.
+    """
+
+    def __init__(self, document: Document, *, force: bool = False) -> None:
+        self.document = document
+        self.force = force
+        self.faults: list[Fault] = []
+        self.notes: list[str] = []
+        self.moved: dict[Path_, Path_] = {}
+        self._bad: set[Path_] = set()
+
+    def where(self, path: Path_) -> Path_:
+        """Return the path in the document of a path after translation."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self.moved:
+                return self.moved[path[:length]] + path[length:]
+        return path
+
+    def place(self, path: Path_, *, key: bool = False) -> Place:
+        """Return where the value (or the key) of a path after translation stands."""
+        return self.document.place(self.where(path), key=key)
+
+    def fault(
+        self,
+        path: Path_,
+        rule: str,
+        *,
+        got: object = ...,
+        mend: str = "",
+        at_key: bool = False,
+        sense: bool = False,
+    ) -> None:
+        """Add a fault.
+
+        Args:
+            path: of the value, after translation.
+            rule: what must hold.
+            got: a text for what was given; by default the value that stands there.
+            mend: what to write instead.
+            at_key: whether the place is the key, not the value.
+            sense: whether `--force` lets it through.
+        """
+        self._bad.add(path)
+        if sense and self.force:
+            self.note(f"{dotted(self.where(path))}: {rule}; let through by --force")
+            return
+        original = self.where(path)
+        if got is ...:
+            node = self.document.node(original)
+            got = shown(node.data()) if node is not None and not at_key else ""
+        if sense:
+            mend = f"{mend}, or pass --force" if mend else "pass --force if you mean it"
+        place = self.document.place(original, key=at_key)
+        self.faults.append(Fault(dotted(original), place, rule, str(got), mend, sense))
+
+    def note(self, text: str) -> None:
+        """Add a note, once."""
+        safe = printable(text, 500)
+        if safe not in self.notes:
+            self.notes.append(safe)
+
+    def is_bad(self, *path: str | int) -> bool:
+        """Return whether a fault was found at path, above or below it."""
+        return any(b[: len(path)] == path or path[: len(b)] == b for b in self._bad)
+
+
+def section(data: Any, key: str) -> dict[str, Any]:
+    """Return the mapping under a key of data, an empty one when there is none."""
+    value = data.get(key) if isinstance(data, dict) else None
+    return value if isinstance(value, dict) else {}

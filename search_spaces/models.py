@@ -1,0 +1,201 @@
+"""Runs the sections' models over a file's data and says their findings in plain words.
+
+All faults at once: what does not fit is reported, taken out, and the rest is tried again, so that
+the rules across keys still see everything that is right.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from search_spaces.domain_keys import number_mend
+from search_spaces.errors import did_you_mean, shown
+from search_spaces.findings import Findings
+from search_spaces.parts import Refusal
+from search_spaces.source import Path_
+from search_spaces.spec import SweepSpec
+
+NOT_IN_FILES: dict[Path_, tuple[str, ...]] = {
+    (): ("smoke",),
+    ("task",): ("smoke", "model_config_overrides"),
+}
+"""Fields of the models that no sweep file sets."""
+_PLACEHOLDERS: dict[Path_, Any] = {
+    ("name",): "unnamed",
+    ("method",): "random",
+    ("task",): {},
+}
+_KIND = {
+    "string_type": ("must be text", "put it in quotes"),
+    "int_type": ("must be a whole number", ""),
+    "float_type": ("must be a number", ""),
+    "bool_type": ("must be true or false", "write true or false"),
+    "tuple_type": ("must be a list", "write [a, b]"),
+    "list_type": ("must be a list", "write [a, b]"),
+    "dict_type": ("must be a mapping", "write {key: value}"),
+    "model_type": ("must be a mapping", "write {key: value}"),
+    "model_attributes_type": ("must be a mapping", "write {key: value}"),
+    "finite_number": ("must be finite", "write a number"),
+    "string_too_short": ("must not be empty", "write a text"),
+}
+
+
+def keys_of(model: type[BaseModel], path: Path_ = ()) -> list[str]:
+    """Return the keys that a section of a sweep file may have, in the models' order."""
+    hidden = NOT_IN_FILES.get(path, ())
+    names = [field.alias or name for name, field in model.model_fields.items()]
+    return [n for n in names if n not in hidden]
+
+
+def model_at(path: Path_) -> type[BaseModel] | None:
+    """Return the model of the section at path, None when there is none."""
+    model: type[BaseModel] | None = SweepSpec
+    for step in path:
+        if model is None:
+            return None
+        field = next((f for n, f in model.model_fields.items() if step in (n, f.alias)), None)
+        model = _model_in(field.annotation) if field is not None else None
+    return model
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_model_in(a) for a in get_args(annotation))
+    return next((m for m in found if m is not None), None)
+
+
+def draft(data: dict[str, Any], findings: Findings) -> tuple[SweepSpec, dict[str, Any]]:
+    """Return a spec of all that fits in data, and that data; what does not fit is a fault.
+
+    Args:
+        data: the file's data after translation; not changed.
+        findings: takes the faults.
+    """
+    data = copy.deepcopy(data)
+    for path, hidden in NOT_IN_FILES.items():
+        holder = _at(data, path)
+        for key in hidden:
+            if isinstance(holder, dict) and key in holder:
+                _unknown((*path, key), findings)
+                del holder[key]
+    for _ in range(100):
+        try:
+            return SweepSpec.model_validate(data), data
+        except ValidationError as error:
+            for found in error.errors(include_url=False, include_input=False):
+                _report(found, data, findings)
+    raise RuntimeError("a sweep file's faults do not come to an end")
+
+
+def _report(found: Any, data: dict[str, Any], findings: Findings) -> None:
+    """Add one of pydantic's errors as a fault and take its value out of data."""
+    path = _real_path(tuple(found["loc"]), data)
+    kind, context = found["type"], found.get("ctx", {})
+    if kind == "missing":
+        missing = (*path, found["loc"][-1]) if path != tuple(found["loc"]) else path
+        _missing(missing, findings)
+        _put(data, missing, _PLACEHOLDERS.get(missing, "?"))
+        return
+    if kind == "extra_forbidden":
+        _unknown(path, findings)
+    elif kind == "value_error" and isinstance(refusal := context.get("error"), Refusal):
+        findings.fault(path, refusal.rule, mend=refusal.mend)
+    else:
+        rule, mend = _words(kind, context, _at(data, path))
+        key_of_mapping = found["loc"][-1] == "[key]"
+        findings.fault(path, rule, mend=mend, at_key=key_of_mapping)
+    _take_out(data, path)
+
+
+def _words(kind: str, context: dict[str, Any], value: Any) -> tuple[str, str]:
+    if kind in ("int_type", "float_type"):
+        mend = number_mend(value)
+        if isinstance(value, float) and kind == "int_type":
+            mend = f"write {round(value)}" if abs(value) < 1e15 else "write a whole number"
+        return _KIND[kind][0], mend
+    if kind in _KIND:
+        return _KIND[kind]
+    if kind == "literal_error":
+        choices = [c.strip("' ") for c in str(context["expected"]).replace(" or ", ", ").split(",")]
+        return "must be one of " + ", ".join(choices), _nearest_choice(value, choices)
+    limits = {
+        "greater_than": ("above", "gt"),
+        "greater_than_equal": ("at least", "ge"),
+        "less_than": ("below", "lt"),
+        "less_than_equal": ("at most", "le"),
+    }
+    if kind in limits:
+        word, key = limits[kind]
+        return f"must be {word} {context[key]:g}", "write a value within that"
+    if kind == "string_too_long":
+        return f"must have {context['max_length']} characters at most", "shorten it"
+    return "is not what this key takes", "see the sweep file's format in the README"
+
+
+def _nearest_choice(value: Any, choices: list[str]) -> str:
+    mend = did_you_mean(str(value), choices, "Known")
+    return mend if mend.startswith("did") else f"write {choices[0]}"
+
+
+def _unknown(path: Path_, findings: Findings) -> None:
+    model = model_at(path[:-1])
+    keys = keys_of(model, path[:-1]) if model is not None else []
+    mend = did_you_mean(str(path[-1]), keys)
+    findings.fault(path, "unknown key", mend=mend, at_key=True)
+
+
+def _missing(path: Path_, findings: Findings) -> None:
+    mends = {
+        ("task",): "say what is trained: task: {model: ..., dataset: {path: ..., text: [...]}}",
+        ("method",): "write method: grid, random, bayes or pbt",
+        ("name",): "write name: my-sweep",
+    }
+    mend = mends.get(path, f"write {path[-1]}: ...")
+    findings.fault(path, "is missing", got="", mend=mend, at_key=True)
+
+
+def _at(data: Any, path: Path_) -> Any:
+    for step in path:
+        if (isinstance(data, dict) and step in data) or (
+            isinstance(data, list | tuple) and isinstance(step, int) and step < len(data)
+        ):
+            data = data[step]
+        else:
+            return None
+    return data
+
+
+def _real_path(loc: Path_, data: Any) -> Path_:
+    """Return the part of pydantic's location that is in data (it adds names of union members)."""
+    real: list[str | int] = []
+    for step in loc:
+        inside = (isinstance(data, dict) and step in data) or (
+            isinstance(data, list | tuple) and isinstance(step, int) and step < len(data)
+        )
+        if not inside:
+            break
+        real.append(step)
+        data = data[step]
+    return tuple(real)
+
+
+def _put(data: Any, path: Path_, value: Any) -> None:
+    holder = _at(data, path[:-1])
+    if isinstance(holder, dict):
+        holder[path[-1]] = value
+
+
+def _take_out(data: Any, path: Path_) -> None:
+    holder = _at(data, path[:-1]) if path else None
+    if isinstance(holder, dict):
+        holder.pop(path[-1], None)
+    elif isinstance(holder, list) and path[:-1]:
+        # A list with a hole would shift the places of what follows: the whole list goes.
+        _take_out(data, path[:-1])
+
+
+__all__ = ["draft", "keys_of", "model_at", "shown"]
