@@ -155,14 +155,12 @@ class Dispatcher:
                 seconds=report.seconds,
             )
         )
-        if place.leaving:
-            pass  # it was told to leave before this report came
-        elif report.value is None and (report.last or not self._scheduler.collective):
-            self._leave(place, _diverged(trial, report.boundary))
-        elif report.last:
-            self._leave(place, TrialEnded(trial=trial, state="finished"))
-        elif report.boundary >= place.until:
-            place.standing = True
+        if not place.leaving:  # else it was told to leave before this report came
+            ending = self._ending(self.state.trials[trial])
+            if ending is not None:
+                self._leave(place, ending)
+            elif report.boundary >= place.until:
+                place.standing = True
         self._turn()
 
     def committed(
@@ -274,18 +272,36 @@ class Dispatcher:
         while due := self._scheduler.due():
             for decision in due:
                 self._write(decision)
-        for place in self._workers.values():
-            if place.trial is None or not place.standing:
+        held = {place.trial: place for place in self._workers.values()}
+        for record in self._open():
+            place = held.get(record.id)
+            if place is not None and not place.standing:
                 continue
-            record = self.state.trials[place.trial]
-            decision = record.decisions.get(record.boundary)
-            if decision is None:
+            ending = self._ending(record)
+            if ending is None:
                 continue
-            if decision.action == "stop":
-                ending = TrialEnded(trial=record.id, state="stopped", message=decision.reason)
+            if place is not None:
                 self._leave(place, ending)
-            elif decision.action == "continue" and record.reports[record.boundary].value is None:
-                self._leave(place, _diverged(record.id, record.boundary))
+            else:  # its worker was lost before it could be told
+                self._end(ending)
+
+    def _ending(self, record: TrialRecord) -> TrialEnded | None:
+        """How the trial ends at the boundary where it is; None: it goes on, or waits."""
+        report = record.reports.get(record.boundary)
+        decision = record.decisions.get(record.boundary)
+        action = decision.action if decision else None
+        last = record.boundary == record.boundaries
+        if action == "exploit":
+            return None
+        if report is not None and report.value is None:
+            if last or action is not None or not self._scheduler.collective:
+                return _diverged(record.id, record.boundary)
+            return None
+        if last:
+            return TrialEnded(trial=record.id, state="finished")
+        if decision is not None and action == "stop":
+            return TrialEnded(trial=record.id, state="stopped", message=decision.reason)
+        return None
 
     def _assign(self) -> None:
         for place in self._workers.values():
@@ -324,8 +340,6 @@ class Dispatcher:
             return False
         decision = record.decisions.get(record.boundary)
         if decision is None and self._awaits_decision(record):
-            return False
-        if decision is not None and decision.action == "stop":
             return False
         if record.id == place.trial and (decision is None or decision.action == "continue"):
             return True
@@ -402,8 +416,7 @@ class Dispatcher:
         place.leaving, place.standing = False, True
         self._forget_uncommitted(lambda who, at, on: who == trial and on == place.name)
         if ending is not None:
-            self._write(ending)
-            self._count_failures(ending)
+            self._end(ending)
 
     def _lose(self, worker: str, kind: str, message: str) -> None:
         place = self._workers[worker]
@@ -419,16 +432,15 @@ class Dispatcher:
                 self._write(TrialInterrupted(trial=trial, failure=kind, message=message))
                 continue
             text = f"{message}; given up after {record.retries} retries (failures.max_retries)"
-            ending = _failed(trial, TrialFailure(kind=kind, message=text))
-            self._write(ending)
-            self._count_failures(ending)
+            self._end(_failed(trial, TrialFailure(kind=kind, message=text)))
 
     def _forget_uncommitted(self, which: Callable[[str, int, str], bool]) -> None:
         lost = [key for key, on in self._uncommitted.items() if which(*key, on)]
         for key in lost:
             del self._uncommitted[key]
 
-    def _count_failures(self, ending: TrialEnded) -> None:
+    def _end(self, ending: TrialEnded) -> None:
+        self._write(ending)
         limit = self.spec.failures.stop_after
         if ending.state == "failed" and limit is not None:
             if len(self.state.with_state("failed")) >= limit:

@@ -14,6 +14,7 @@ import os
 import queue
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from ray.tune import Trainable
 
 from orchestrator.dispatch import Command, GoOn, Leave, Release, Train
 from orchestrator.errors import TrialError
-from orchestrator.segment import BoundaryReport, Segment
+from orchestrator.segment import Segment
 from search_spaces import SweepSpec
 
 Message = dict[str, Any]
@@ -31,13 +32,27 @@ Message = dict[str, Any]
 
 @dataclass(frozen=True)
 class WorkerContext:
-    """What every worker of a study is given: plain data and the mailbox's handle."""
+    """What every worker of a study is given.
+
+    Attributes:
+        mailbox: the handle of the study's `Mailbox` actor.
+        make_rank: makes the rank in the worker's process: `trainer_rank`, or a scripted one.
+        log_line: is shown each line that a trial's Trainer logs: (trial, line).
+    """
 
     spec: SweepSpec
     study_folder: Path
     cache: Path
     mailbox: Any
-    log_line: Any = None
+    make_rank: Callable[[WorkerContext], Any]
+    log_line: Callable[[str, dict[str, Any]], None] | None = None
+
+
+def trainer_rank(context: WorkerContext) -> Any:
+    """A rank that trains with the Trainer; imports torch and transformers."""
+    from orchestrator.trial import Rank
+
+    return Rank(context.spec, context.study_folder, context.cache, log_line=context.log_line)
 
 
 class TrialWorker(Trainable):
@@ -46,14 +61,11 @@ class TrialWorker(Trainable):
     def setup(self, config: dict[str, Any], context: WorkerContext) -> None:
         """Import what is heavy, make the rank, and begin to serve."""
         from orchestrator.checkpoints import CheckpointWriter
-        from orchestrator.trial import Rank
 
         self._name: str = config["worker"]
         self._context = context
         self._messages: queue.SimpleQueue[Message | BaseException] = queue.SimpleQueue()
-        self._rank = Rank(
-            context.spec, context.study_folder, context.cache, log_line=context.log_line
-        )
+        self._rank = context.make_rank(context)
         self._writer = CheckpointWriter(context.study_folder)
         self._segment: Segment | None = None
         self._next: Command | None = None

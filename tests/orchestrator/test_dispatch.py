@@ -1,0 +1,274 @@
+"""The dispatcher: who trains what next, under every fault, on hand-driven workers."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from orchestrator.dispatch import GoOn, Leave, Train
+from orchestrator.events import (
+    CheckpointCommitted,
+    Decided,
+    Reported,
+    SegmentStarted,
+    StudyEnded,
+    TrialEnded,
+    TrialInterrupted,
+    TrialProposed,
+)
+from orchestrator.state import StudyState
+from search_spaces import SweepSpec
+from tests.orchestrator.world import World, population, sweep
+
+
+def test_every_trial_trains_to_its_end_once() -> None:
+    world = World(sweep())
+    world.ready("a", "b")
+    world.run("a", "b")
+    assert [t.state for t in world.state.trials.values()] == ["finished"] * 3
+    assert [(r.trial, r.boundary) for r in sorted(world.of(Reported), key=lambda r: r.trial)] == [
+        (trial, boundary) for trial in ("0000", "0001", "0002") for boundary in (1, 2, 3)
+    ]
+    assert world.state.state == "finished"
+    assert len(world.of(StudyEnded)) == 1
+
+
+def test_independent_trials_run_to_their_end_without_asking_back() -> None:
+    world = World(sweep())
+    world.ready("a")
+    command = world.commands["a"][0]
+    assert isinstance(command, Train) and command.until >= 3
+
+
+def test_the_journal_folds_to_the_live_state() -> None:
+    world = World(population(4, synchronous=True))
+    world.ready("a", "b")
+    world.run("a", "b")
+    replayed = StudyState.of(world.journal)
+    assert replayed.trials == world.state.trials
+    assert replayed.best == world.state.best
+    assert replayed.lineage() == world.state.lineage()
+
+
+def test_a_trial_ends_only_after_all_it_had_to_write_is_written() -> None:
+    world = World(sweep(run_cap=1))
+    world.ready("a")
+    world.take("a")
+    world.boundary("a")
+    world.boundary("a")
+    segment = world.at["a"][0]
+    world.report("a")
+    assert isinstance(world.commands["a"][-1], Leave)
+    assert not world.of(TrialEnded)
+    world.commit("a", segment, 3)
+    assert not world.of(TrialEnded)
+    world.run("a")
+    kinds = [type(event) for event in world.journal]
+    assert kinds.index(TrialEnded) > max(i for i, k in enumerate(kinds) if k is CheckpointCommitted)
+
+
+def test_a_lost_worker_sets_only_its_trial_back_to_its_last_commit() -> None:
+    world = World(sweep())
+    world.ready("a", "b")
+    for worker in ("a", "b"):
+        world.take(worker)
+        world.boundary(worker)
+    world.report("a")  # boundary 2, never committed
+    world.lose("a")
+    assert [event.trial for event in world.of(TrialInterrupted)] == ["0000"]
+    world.ready("a")
+    command = world.commands["a"][0]
+    assert isinstance(command, Train)
+    assert (command.segment.trial, command.segment.start) == ("0000", 1)
+    assert command.segment.checkpoint == "trials/0000/checkpoints/0-1"
+    world.run("a", "b")
+    assert Counter(t.state for t in world.state.trials.values()) == {"finished": 3}
+
+
+def test_a_worker_that_comes_back_unannounced_counts_as_lost() -> None:
+    world = World(sweep())
+    world.ready("a")
+    world.take("a")
+    world.boundary("a")
+    world.ready("a")
+    assert [event.trial for event in world.of(TrialInterrupted)] == ["0000"]
+    world.run("a")
+    assert world.state.state == "finished"
+
+
+def test_a_trial_that_loses_its_worker_too_often_fails_and_the_others_go_on() -> None:
+    world = World(sweep(failures={"max_retries": 1}))
+    for _ in range(2):
+        world.ready("a")
+        world.take("a")
+        assert world.at["a"][0].trial == "0000"
+        world.lose("a")
+    world.ready("a")
+    world.run("a")
+    assert [t.state for t in world.state.trials.values()] == ["failed", "finished", "finished"]
+    assert world.state.trials["0000"].failure == "infrastructure"
+
+
+def test_a_failed_trial_frees_its_worker_and_takes_nobody_along() -> None:
+    world = World(sweep())
+    world.ready("a", "b")
+    world.take("a")
+    world.fail("a")
+    world.run("a", "b")
+    failed = world.state.trials["0000"]
+    assert (failed.state, failed.failure, failed.log) == ("failed", "code", "log")
+    assert world.state.state == "finished"
+
+
+def test_a_diverged_trial_is_left_at_once_and_is_never_best() -> None:
+    world = World(sweep(), value=lambda t, c, b: None if t == "0000" and b == 2 else 0.5)
+    world.ready("a")
+    world.run("a")
+    assert world.state.trials["0000"].failure == "diverged"
+    assert max(r.boundary for r in world.of(Reported) if r.trial == "0000") == 2
+    assert world.state.best is not None and world.state.best.value == 0.5
+
+
+def test_a_study_whose_every_trial_diverges_has_failed() -> None:
+    world = World(sweep(), value=lambda t, c, b: None)
+    world.ready("a")
+    world.run("a")
+    assert (world.state.state, world.state.best) == ("failed", None)
+
+
+def test_stop_lets_running_trials_come_to_their_next_boundary_and_leaves_them_resumable() -> None:
+    world = World(sweep())
+    world.ready("a", "b")
+    for worker in ("a", "b"):
+        world.take(worker)
+    world.dispatcher.stop("budget.wall_clock")
+    assert isinstance(world.commands["a"][0], GoOn)
+    for worker in ("a", "b"):
+        world.boundary(worker)
+    world.run("a", "b")
+    assert world.state.state == "stopped" and world.state.reason == "budget.wall_clock"
+    assert not world.of(TrialEnded)
+    assert [t.boundary for t in world.state.trials.values()] == [1, 1]
+
+
+def test_a_worker_that_stop_reaches_too_late_is_told_to_leave_once() -> None:
+    world = World(sweep())
+    world.ready("a")
+    world.take("a")
+    world.boundary("a")
+    world.dispatcher.stop("enough")
+    world.report("a")
+    world.report("a")  # it was under way when the command came
+    assert sum(isinstance(c, Leave) for c in world.commands["a"]) == 1
+
+
+def test_too_many_failed_trials_stop_the_study() -> None:
+    world = World(sweep(run_cap=9, failures={"stop_after": 2}))
+    world.ready("a")
+    for _ in range(2):
+        world.take("a")
+        world.fail("a")
+    world.run("a")
+    assert world.state.state == "stopped"
+    assert len(world.state.trials) == 2
+
+
+def test_no_trial_is_begun_that_the_budget_of_epochs_does_not_pay_for() -> None:
+    world = World(sweep(run_cap=50, budget={"epochs": 10}))
+    world.ready("a", "b")
+    world.run("a", "b")
+    assert len(world.state.trials) == 3
+    assert sum(t.epochs_done for t in world.state.trials.values()) == 9
+
+
+@pytest.mark.parametrize("synchronous", [True, False])
+@pytest.mark.parametrize("workers", [1, 2, 3, 4, 6])
+def test_a_population_finishes_with_any_number_of_workers(workers: int, synchronous: bool) -> None:
+    names = [f"w{i}" for i in range(workers)]
+    world = World(population(4, synchronous=synchronous))
+    world.ready(*names)
+    world.run(*names)
+    assert Counter(t.state for t in world.state.trials.values()) == {"finished": 4}
+    assert world.state.lineage() or not synchronous
+
+
+def test_a_synchronous_population_has_one_lineage_whatever_the_slots() -> None:
+    lineages = []
+    for names in (("a",), ("a", "b"), ("a", "b", "c", "d")):
+        world = World(population(4, synchronous=True))
+        world.ready(*names)
+        world.run(*names)
+        lineages.append(world.state.lineage())
+    assert lineages[0] == lineages[1] == lineages[2] != []
+
+
+def test_an_exploit_starts_from_the_donors_committed_checkpoint_of_the_same_boundary() -> None:
+    world = World(population(4, synchronous=True))
+    world.ready("a", "b")
+    world.run("a", "b")
+    committed = {(c.trial, c.boundary): c for c in world.of(CheckpointCommitted)}
+    exploits = {(d.trial, d.boundary): d for d in world.of(Decided) if d.action == "exploit"}
+    started = [s for s in world.of(SegmentStarted) if s.start_trial not in (None, s.trial)]
+    assert len(started) == len(exploits) > 0
+    for start in started:
+        decision = exploits[start.trial, start.boundary]
+        assert start.start_trial == decision.donor
+        assert start.config == decision.config
+        assert start.start_checkpoint == committed[decision.donor, start.boundary].path
+
+
+def test_members_that_fit_the_slots_stay_where_they_are() -> None:
+    world = World(population(2, synchronous=True))
+    world.ready("a", "b")
+    world.run("a", "b")
+    homes = {s.trial: {e.worker for e in world.of(SegmentStarted) if e.trial == s.trial}
+             for s in world.of(SegmentStarted)}
+    assert all(len(workers) == 1 for workers in homes.values())
+
+
+def test_the_best_of_a_lineage_is_the_donors_until_it_is_beaten() -> None:
+    values = {"0000": 0.1, "0001": 0.9}
+    world = World(
+        population(2, synchronous=True),
+        value=lambda t, c, b: values[t] if b == 1 else 0.2,
+    )
+    world.ready("a", "b")
+    world.run("a", "b")
+    best = world.state.trials["0000"].best
+    assert best is not None and best.value == 0.9
+    assert best.checkpoint == "trials/0001/checkpoints/0-1"
+
+
+@pytest.mark.parametrize("synchronous", [True, False])
+def test_a_member_that_fails_does_not_stall_its_population(synchronous: bool) -> None:
+    world = World(population(4, synchronous=synchronous))
+    world.ready("a", "b")
+    world.take("a")
+    world.fail("a")
+    world.run("a", "b")
+    assert Counter(t.state for t in world.state.trials.values()) == {"finished": 3, "failed": 1}
+
+
+@pytest.mark.parametrize("cut", range(1, 60, 3))
+@pytest.mark.parametrize("spec", [sweep(), population(4, synchronous=True)], ids=["random", "pbt"])
+def test_a_study_cut_off_anywhere_ends_as_if_it_had_not_been(spec: SweepSpec, cut: int) -> None:
+    whole = World(spec)
+    whole.ready("a", "b")
+    whole.run("a", "b")
+    first = World(spec)
+    first.ready("a", "b")
+    first.run("a", "b")
+    history = first.journal[: min(cut, len(first.journal) - 1)]
+    resumed = World(spec, history=history)
+    resumed.ready("a", "b")
+    resumed.run("a", "b")
+    assert resumed.state.state == "finished"
+    configs = {p.trial: p.config for p in whole.of(TrialProposed)}
+    assert {p.trial: p.config for p in resumed.of(TrialProposed)} == configs
+    assert resumed.state.lineage() == whole.state.lineage()
+    ended = [event.trial for event in resumed.of(TrialEnded)]
+    assert sorted(ended) == sorted(set(ended)) == sorted(configs)
+    finished_before = {event.trial for event in history if isinstance(event, TrialEnded)}
+    again = {s.trial for s in resumed.journal[len(history) :] if isinstance(s, SegmentStarted)}
+    assert not finished_before & again
