@@ -1,0 +1,105 @@
+"""The two ways out: words for a person and, with `--json`, one object for a program.
+
+Knows nothing of studies (`views.py` makes the tables). Off `--json` a person reads stdout; with
+it stdout holds exactly one object and everything else goes to stderr, also what libraries print
+from C or from child processes, because file descriptor 1 itself points to stderr until the
+object is written.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import tempfile
+import traceback
+from typing import Any, TextIO
+
+from rich.console import Console, RenderableType
+
+from sweeps.text import printable
+
+JSON_VERSION = 1
+"""Version of every `--json` object; raised when a key changes its meaning or goes."""
+
+PIPE_WIDTH = 160
+"""Columns when nobody's terminal says: enough that no table cell is cut."""
+
+
+class Surface:
+    """Where one command writes.
+
+    Args:
+        as_json: `--json`: one object on stdout, the rest on stderr.
+        plain: `--plain`: no live view, no colour.
+    """
+
+    def __init__(self, *, as_json: bool = False, plain: bool = False) -> None:
+        self.as_json = as_json
+        self.out = _claim_stdout() if as_json else sys.stdout
+        stream = sys.stderr if as_json else sys.stdout
+        tty = stream.isatty()
+        self.live = tty and not plain and not as_json
+        self.human = Console(
+            file=stream,
+            markup=False,
+            highlight=False,
+            emoji=False,
+            no_color=True if plain else None,
+            width=None if tty else PIPE_WIDTH,
+        )
+
+    def say(self, text: str = "", style: str | None = None) -> None:
+        """Write one or more lines for a person; long lines are left to the terminal."""
+        self.human.print(printable(text), style=style, soft_wrap=True)
+
+    def show(self, *renderables: RenderableType) -> None:
+        """Write tables."""
+        for renderable in renderables:
+            self.human.print(renderable)
+
+    def next_step(self, *commands: str) -> None:
+        """End a command with what to type next."""
+        for command in commands:
+            self.say(f"next: {command}", style="dim")
+
+    def give(self, data: dict[str, Any]) -> None:
+        """Write the one object; does nothing without `--json`."""
+        if self.as_json:
+            self.out.write(json.dumps({"version": JSON_VERSION, **data}, indent=2) + "\n")
+            self.out.flush()
+
+
+def _claim_stdout() -> TextIO:
+    """Take stdout for the one object; whoever else writes there reaches stderr from now on."""
+    real = sys.stdout
+    sys.stdout = sys.stderr
+    try:
+        descriptor = real.fileno()
+    except (io.UnsupportedOperation, OSError):
+        return real  # a buffer in memory: nobody else can write to it
+    real.flush()
+    out = os.fdopen(os.dup(descriptor), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), descriptor)
+    return out
+
+
+def report_crash(error: BaseException, *, debug: bool) -> str:
+    """A short message for an exception nobody expected; its traceback goes into a file.
+
+    Returns:
+        Words for a person that name the file; with debug, the traceback itself.
+    """
+    text = "".join(traceback.format_exception(error))
+    if debug:
+        return text
+    handle, path = tempfile.mkstemp(prefix="sweep-crash-", suffix=".txt")
+    with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(text)
+    summary = str(error).strip().splitlines()
+    return (
+        f"This is a bug in sweep: {type(error).__name__}"
+        f"{': ' + summary[0] if summary else ''}\n"
+        f"    mend: report it with {path}, which holds the traceback; --debug shows it here."
+    )

@@ -1,0 +1,309 @@
+"""A running study before a person's eyes: a live view on a terminal, plain lines off one.
+
+Both are told every event with the state after it (`run_study`'s on_event) and must cost next to
+nothing there, because the control loop waits for them. So the live view only folds the event
+into a state of its own; a thread of rich's takes a `Glance` of that four times a second and draws
+it. Reading the engine's state from that thread would race with the control loop.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from orchestrator.events import (
+    Decided,
+    Event,
+    Reported,
+    SegmentStarted,
+    TrialEnded,
+    TrialInterrupted,
+)
+from orchestrator.state import StudyState, TrialRecord
+from search_spaces import SweepSpec
+from sweeps.console import Surface
+from sweeps.text import (
+    changes_text,
+    clock,
+    config_text,
+    duration,
+    metric_name,
+    number,
+)
+from sweeps.views import METHOD_WORDS, SMOKE, TRIAL_STATES, best_line, cell, last_value, table
+
+SHOWN_RUNNING = 12
+"""Running trials in the live view; more are counted."""
+
+
+class View(Protocol):
+    """What `sweep run` hands events to."""
+
+    def __call__(self, event: Event, state: StudyState) -> None:
+        """See one event and the state after it."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What the live view shows of a study at one moment.
+
+    Attributes:
+        counts: trials by state.
+        total: trials there will be at most; None when nobody knows.
+        remaining: boundaries still to come at most; None when nobody knows.
+        done: boundaries reported since this driver started.
+        running: id, progress, last value, configuration of each running trial shown.
+        failure: the last failure in one line; empty when there was none.
+    """
+
+    counts: dict[str, int]
+    total: int | None
+    remaining: int | None
+    done: int
+    best: Text
+    running: tuple[tuple[str, str, str, str], ...]
+    failure: str = ""
+
+
+def remaining_boundaries(state: StudyState, spec: SweepSpec) -> int | None:
+    """How many boundaries are still to come if nothing stops early; None without a limit."""
+    if spec.trial_limit is None and state.exhausted is None:
+        return None
+    trials = state.trials.values()
+    open_ones = sum(t.boundaries - t.boundary for t in trials if not t.ended)
+    to_come = 0 if state.exhausted else max(0, (spec.trial_limit or 0) - len(trials))
+    each = max((t.boundaries for t in trials), default=0)
+    return open_ones + to_come * each
+
+
+def glance(
+    state: StudyState, spec: SweepSpec, *, done: int, failure: str = "", shown: int = SHOWN_RUNNING
+) -> Glance:
+    """Take a picture of the state."""
+    running = state.with_state("running")
+    rows = tuple(
+        (
+            t.id,
+            f"{t.boundary}/{t.boundaries}",
+            number(last_value(t)),
+            config_text(t.config),
+        )
+        for t in running[:shown]
+    )
+    return Glance(
+        counts=dict(Counter(t.state for t in state.trials.values())),
+        total=spec.trial_limit,
+        remaining=remaining_boundaries(state, spec),
+        done=done,
+        best=best_line(state),
+        running=rows,
+        failure=failure,
+    )
+
+
+def time_left(remaining: int | None, done: int, elapsed_s: float) -> str:
+    """A guess from the pace so far, in words; empty while there is no pace.
+
+    Args:
+        remaining: boundaries to come; None when unknown.
+        done: boundaries that came in `elapsed_s`.
+    """
+    if remaining is None or done < 2 or elapsed_s <= 0:
+        return ""
+    return f"about {duration(remaining * elapsed_s / done)} left"
+
+
+def glance_view(picture: Glance, spec: SweepSpec, *, elapsed_s: float, pace_s: float) -> Group:
+    """Draw a picture.
+
+    Args:
+        elapsed_s: since the command began.
+        pace_s: since the first trial began to train.
+    """
+    counts = ", ".join(f"{picture.counts[s]} {s}" for s in TRIAL_STATES if picture.counts.get(s))
+    started = sum(picture.counts.values())
+    total = f" of {picture.total}" if picture.total is not None else ""
+    left = time_left(picture.remaining, picture.done, pace_s)
+    lines: list[RenderableType] = [
+        Text.assemble(
+            cell(spec.name, "bold"),
+            f"  {METHOD_WORDS[spec.method]}  {clock(elapsed_s)}",
+            f"  {left}" if left else "",
+        )
+    ]
+    if spec.smoke:
+        lines.append(cell(SMOKE, "bold yellow"))
+    lines.append(cell(f"{started}{total} trials: {counts}" if started else "starting workers ..."))
+    lines.append(picture.best)
+    if picture.running:
+        metric = metric_name(spec.metric.name)
+        headings = ["trial", ">boundary", f">{metric}", "configuration"]
+        lines.append(table(headings, picture.running))
+        hidden = picture.counts.get("running", 0) - len(picture.running)
+        if hidden > 0:
+            lines.append(cell(f"and {hidden} more running", "dim"))
+    if picture.failure:
+        lines.append(cell(picture.failure, "red"))
+    return Group(*lines)
+
+
+class Narrator:
+    """Says each event in one line, or nothing: the words of the plain view.
+
+    Args:
+        folder: the study's folder, for the paths of logs.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def line(self, event: Event, state: StudyState) -> str:
+        """The event as a person would say it; empty for what nobody asks about."""
+        match event:
+            case SegmentStarted(boundary=0):
+                return f"trial {event.trial} starts: {config_text(event.config)}"
+            case Reported():
+                return self._reported(event, state)
+            case Decided(action="exploit"):
+                donor = state.trials[event.donor or event.trial]
+                changed = changes_text(donor.config, event.config or {})
+                return f"trial {event.trial} copies {event.donor} at {event.boundary}: {changed}"
+            case TrialInterrupted():
+                return (
+                    f"trial {event.trial} was interrupted ({event.failure}: {event.message});"
+                    " it will be taken up again"
+                )
+            case TrialEnded():
+                return self.ended(event, state.trials[event.trial])
+        return ""
+
+    def _reported(self, event: Reported, state: StudyState) -> str:
+        trial = state.trials[event.trial]
+        return (
+            f"trial {event.trial} {event.boundary}/{trial.boundaries}"
+            f"  {metric_name(state.metric)} {number(event.value)}"
+        )
+
+    def ended(self, event: TrialEnded, trial: TrialRecord) -> str:
+        """How a trial ended; a failure names its log."""
+        if event.state == "failed":
+            log = self._folder / "trials" / event.trial / "log.txt"
+            first = (event.message.strip().splitlines() or [""])[0]
+            return f"trial {event.trial} failed ({event.failure}): {first}  log: {log}"
+        best = f", best {number(trial.best.value)}" if trial.best else ""
+        return f"trial {event.trial} {event.state}{best}"
+
+
+class PlainView:
+    """One line an event, with the time since the start; for pipes, logs and `--plain`."""
+
+    def __init__(
+        self, surface: Surface, folder: Path, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._surface = surface
+        self._narrator = Narrator(folder)
+        self._now = now
+        self._start = now()
+
+    def __call__(self, event: Event, state: StudyState) -> None:
+        line = self._narrator.line(event, state)
+        if line:
+            self._surface.say(f"{clock(self._now() - self._start):>7}  {line}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Nothing is held open."""
+
+
+class LiveView:
+    """A picture that is redrawn in place; gone when the study ends (`show` says the rest)."""
+
+    def __init__(
+        self,
+        surface: Surface,
+        spec: SweepSpec,
+        folder: Path,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._spec = spec
+        self._narrator = Narrator(folder)
+        self._now = now
+        self._start = now()
+        self._first_segment: float | None = None
+        self._done = 0
+        self._failure = ""
+        self._lock = threading.Lock()
+        self._state: StudyState | None = None
+        self._live = Live(
+            console=surface.human,
+            get_renderable=self._draw,
+            refresh_per_second=4,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+
+    def __call__(self, event: Event, state: StudyState) -> None:
+        with self._lock:
+            if self._state is None:
+                self._state = copy.deepcopy(state)
+            else:
+                self._state.apply(event)
+            if isinstance(event, SegmentStarted) and self._first_segment is None:
+                self._first_segment = self._now()
+            if isinstance(event, Reported):
+                self._done += 1
+            if isinstance(event, TrialEnded) and event.state == "failed":
+                self._failure = self._narrator.ended(event, self._state.trials[event.trial])
+
+    def _draw(self) -> Group:
+        now = self._now()
+        pace = now - self._first_segment if self._first_segment is not None else 0.0
+        with self._lock:
+            state = self._state or StudyState()
+            picture = glance(state, self._spec, done=self._done, failure=self._failure)
+        return glance_view(picture, self._spec, elapsed_s=now - self._start, pace_s=pace)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+
+def view_of(surface: Surface, spec: SweepSpec, folder: Path) -> View:
+    """The live view on a terminal, plain lines otherwise."""
+    return LiveView(surface, spec, folder) if surface.live else PlainView(surface, folder)

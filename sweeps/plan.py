@@ -1,0 +1,149 @@
+"""What a sweep file would run, told without running it: pure arithmetic on a `SweepSpec`.
+
+Starts nothing, and loads Ray only to ask a cluster's size (`--address`). Numbers are upper bounds:
+early stopping, a budget or failures end a study sooner. The configurations listed are those the
+searcher hands out whatever the results (all of a grid, random's draws, a population's members);
+a Bayesian search depends on results, so only its fixed start is known.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.cluster import ray_session, slots, slots_for
+from orchestrator.events import Config, TrialProposed
+from orchestrator.searchers import given_proposals, make_searcher
+from search_spaces import SweepSpec
+
+LISTED = 100
+"""Configurations worked out at most."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What would run.
+
+    Attributes:
+        trials: at most; None when only a budget of time ends the study.
+        epochs_each: the fewest and the most epochs of a trial's budget.
+        epochs: of all trials together at most; None when trials is.
+        boundaries: evaluations a trial, fewest and most; None when that depends on the data.
+        slots: trials at the same time.
+        rounds: how often all slots are filled; None when trials is.
+        first: number, origin and configuration of the trials known beforehand.
+    """
+
+    trials: int | None
+    epochs_each: tuple[float, float]
+    epochs: float | None
+    boundaries: tuple[int, int] | None
+    slots: int
+    rounds: int | None
+    first: tuple[tuple[int, str, Config], ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data for `sweep plan --json`."""
+        return {
+            "trials": self.trials,
+            "epochs_per_trial": {"min": self.epochs_each[0], "max": self.epochs_each[1]},
+            "epochs": self.epochs,
+            "boundaries_per_trial": None
+            if self.boundaries is None
+            else {"min": self.boundaries[0], "max": self.boundaries[1]},
+            "slots": self.slots,
+            "rounds": self.rounds,
+            "first": [
+                {"number": number, "origin": origin, "config": config}
+                for number, origin, config in self.first
+            ],
+        }
+
+
+def make_plan(spec: SweepSpec, address: str | None = None) -> Plan:
+    """Work out what would run.
+
+    Args:
+        address: a running Ray cluster to plan for; None for this machine.
+
+    Raises:
+        StudyError: not even one trial fits, or the cluster cannot be reached.
+    """
+    first = _first_configs(spec)
+    lengths = _budgets(spec, [config for _, _, config in first])
+    trials = spec.trial_limit
+    fit = _slots(spec, address)
+    exact = trials is not None and len(first) == trials
+    epochs = (
+        None
+        if trials is None
+        else math.fsum(spec.epochs(c) for _, _, c in first)
+        if exact
+        else trials * lengths[1]
+    )
+    if spec.budget.epochs is not None:
+        epochs = spec.budget.epochs if epochs is None else min(epochs, spec.budget.epochs)
+    return Plan(
+        trials=trials,
+        epochs_each=lengths,
+        epochs=epochs,
+        boundaries=_boundaries(spec, [config for _, _, config in first]),
+        slots=fit,
+        rounds=None if trials is None else math.ceil(trials / fit),
+        first=first,
+    )
+
+
+def _first_configs(spec: SweepSpec) -> tuple[tuple[int, str, Config], ...]:
+    """The trials whose configuration no result can change."""
+    if spec.method == "bayes":
+        return tuple((n, p.origin, p.config) for n, p in enumerate(given_proposals(spec)))
+    searcher = make_searcher(spec)
+    found: list[tuple[int, str, Config]] = []
+    for n in range(LISTED):
+        proposal = searcher.propose(n)
+        if proposal is None:
+            break
+        found.append((n, proposal.origin, proposal.config))
+        searcher.observe(
+            TrialProposed(
+                trial=str(n),
+                number=n,
+                config=proposal.config,
+                origin=proposal.origin,
+                boundaries=1,
+                epochs=1.0,
+            )
+        )
+    return tuple(found)
+
+
+def _budgets(spec: SweepSpec, configs: list[Config]) -> tuple[float, float]:
+    """The fewest and most epochs of one trial."""
+    domain = spec.space.get("num_train_epochs")
+    ends = [] if domain is None else [domain.clip(0), domain.clip(2**31)]
+    base = configs[0] if configs else spec.default_config()
+    each = [spec.epochs({**base, "num_train_epochs": end}) for end in ends]
+    each = each or [spec.epochs(base)]
+    return min(each), max(each)
+
+
+def _boundaries(spec: SweepSpec, configs: list[Config]) -> tuple[int, int] | None:
+    """The fewest and most evaluations of the known trials; None when the data decides."""
+    try:
+        each = [spec.boundaries(config) for config in configs or [spec.default_config()]]
+    except ValueError:
+        return None  # a count of steps: how many there are, only the data can say
+    return min(each), max(each)
+
+
+def _slots(spec: SweepSpec, address: str | None) -> int:
+    """Trials at the same time, here or on the cluster at the address."""
+    if address is not None:
+        with ray_session(address):
+            return slots(spec)
+    gpus = len([p for p in Path("/dev").glob("nvidia*") if p.name[6:].isdigit()])
+    return slots_for(spec, float(os.cpu_count() or 1), float(gpus))

@@ -1,0 +1,315 @@
+"""A study as tables for a person: pure functions from `StudyState` to rich renderables.
+
+Reads nothing from disk and writes nothing. Every cell is a `Text`, never markup, because names
+and messages come from outside.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.errors import StudyUnreadable
+from orchestrator.state import StudyState, TrialRecord
+from sweeps.text import (
+    changes_text,
+    config_text,
+    count,
+    last_lines,
+    metric_name,
+    number,
+    printable,
+    setting,
+    short_names,
+)
+
+if TYPE_CHECKING:
+    from orchestrator.results import StudyResult
+    from search_spaces import SweepSpec
+    from sweeps.plan import Plan
+
+SHOWN_PLANNED = 24
+"""Configurations in `sweep plan`; more are counted."""
+
+SMOKE = "SMOKE RUN: a tiny random model on a few rows; these numbers say nothing about the model."
+
+TRIAL_STATES = ("running", "waiting", "finished", "stopped", "failed")
+STATE_STYLE = {
+    "finished": "green",
+    "stopped": "cyan",
+    "running": "blue",
+    "failed": "red",
+    "interrupted": "yellow",
+}
+METHOD_WORDS = {
+    "grid": "grid search",
+    "random": "random search",
+    "bayes": "Bayesian search",
+    "pbt": "population-based training",
+}
+
+
+def cell(value: Any, style: str = "") -> Text:
+    """One cell; control characters are escaped, line breaks become spaces."""
+    return Text(printable(str(value)).replace("\n", " "), style=style)
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> Table:
+    """A table without vertical lines; headings that start with `>` are right-aligned."""
+    made = Table(
+        box=None, pad_edge=False, title=cell(title) if title else None, title_justify="left"
+    )
+    for heading in headings:
+        made.add_column(
+            cell(heading.removeprefix(">"), "bold"),
+            justify="right" if heading.startswith(">") else "left",
+            overflow="fold",
+        )
+    for row in rows:
+        made.add_row(*[value if isinstance(value, Text) else cell(value) for value in row])
+    return made
+
+
+def state_cell(state: str) -> Text:
+    """A state in its colour, which never carries meaning alone."""
+    return cell(state, STATE_STYLE.get(state, ""))
+
+
+def counts_text(states: Iterable[str]) -> str:
+    """`2 running, 1 failed, 5 finished`; states nobody is in are left out."""
+    counted = Counter(states)
+    return ", ".join(f"{counted[s]} {s}" for s in TRIAL_STATES if counted[s]) or "no trials yet"
+
+
+def last_value(trial: TrialRecord) -> float | None:
+    """The metric at the trial's newest boundary on its present line; None before the first."""
+    report = trial.reports.get(trial.boundary)
+    return report.value if report else None
+
+
+def epoch_at(trial: TrialRecord, boundary: int) -> float:
+    """How many epochs of the trial's budget are done at a boundary."""
+    return trial.epochs * boundary / trial.boundaries
+
+
+def headline(state: StudyState, status: str) -> Group:
+    """Name, method, status, counts, best; the first thing that `show` and `run` say."""
+    lines = [
+        Text.assemble(
+            cell(state.name, "bold"),
+            f": {METHOD_WORDS.get(state.method, state.method)}, {state.goal} ",
+            cell(state.metric),
+            f", seed {state.seed}, ",
+            state_cell(status),
+        )
+    ]
+    if state.smoke:
+        lines.append(cell(SMOKE, "bold yellow"))
+    if state.reason:
+        lines.append(cell(state.reason))
+    trials = state.trials.values()
+    epochs = sum(len(t.reports) * t.epochs / t.boundaries for t in trials)
+    lines.append(
+        cell(
+            f"{count(len(trials), 'trial')}: {counts_text(t.state for t in trials)};"
+            f" {number(epochs)} epochs trained"
+        )
+    )
+    lines.append(best_line(state))
+    return Group(*lines)
+
+
+def best_line(state: StudyState) -> Text:
+    """The best so far with its parameters."""
+    best = state.best
+    if best is None:
+        return cell("best: none yet")
+    at = epoch_at(state.trials[best.trial], best.boundary)
+    return Text.assemble(
+        "best: ",
+        cell(f"{metric_name(state.metric)} {number(best.value)}", "bold green"),
+        cell(f" by trial {best.trial} at epoch {number(at)}  {config_text(best.config)}"),
+    )
+
+
+def ranked(state: StudyState) -> list[TrialRecord]:
+    """Trials from best to worst; those without a value last, by number."""
+    sign = -1.0 if state.goal == "maximize" else 1.0
+    return sorted(
+        state.trials.values(),
+        key=lambda t: (t.best is None, sign * t.best.value if t.best else 0.0, t.number),
+    )
+
+
+def trials_table(state: StudyState, *, limit: int | None = None) -> Table:
+    """Trials from best to worst: state, how far, best, last, configuration, failure.
+
+    Args:
+        limit: rows at most; None for all.
+    """
+    trials = ranked(state)[:limit]
+    names = list(dict.fromkeys(name for t in trials for name in t.config))
+    short = short_names(names)
+    failures = any(t.failure for t in trials)
+    metric = metric_name(state.metric)
+    headings = ["trial", "state", ">epochs", f">best {metric}", ">at epoch", ">last"]
+    headings += [f">{short[name]}" for name in names]
+    rows = [
+        [
+            t.id,
+            state_cell(t.state),
+            f"{number(t.epochs_done)}/{number(t.epochs)}",
+            number(t.best.value if t.best else None),
+            number(epoch_at(t, t.best.boundary)) if t.best else "-",
+            number(last_value(t)),
+            *[setting(t.config[name]) if name in t.config else "-" for name in names],
+            *([t.failure or ""] if failures else []),
+        ]
+        for t in trials
+    ]
+    return table(headings + (["failure"] if failures else []), rows)
+
+
+def lineage_table(state: StudyState) -> Table:
+    """Every exploit in order: who copied whom, when, and what explore changed."""
+    rows = [
+        [
+            number(step["epoch"]),
+            step["trial"],
+            step["donor"],
+            changes_text(_donor_config(state, step), step["config"] or {}),
+        ]
+        for step in state.lineage()
+    ]
+    return table([">epoch", "trial", "copied", "explore (donor's -> new)"], rows, title="lineage")
+
+
+def _donor_config(state: StudyState, step: dict[str, Any]) -> dict[str, Any]:
+    """The donor's configuration while it trained up to the boundary of the exploit."""
+    donor = state.trials.get(step["donor"])
+    if donor is None:
+        return {}
+    copies = [
+        d
+        for d in donor.decisions.values()
+        if d.action == "exploit" and d.boundary < step["boundary"] and d.config is not None
+    ]
+    newest = max(copies, key=lambda d: d.boundary, default=None)
+    return newest.config or {} if newest else donor.first_config
+
+
+def failures_view(
+    state: StudyState, log_path: Callable[[str], Path], *, lines: int = 6
+) -> list[RenderableType]:
+    """Each failed trial with its class, message, log file and the log's last lines.
+
+    Args:
+        log_path: from a trial's id to the path of its log.
+        lines: how many lines of each log.
+    """
+    shown: list[RenderableType] = []
+    for trial in state.with_state("failed"):
+        shown.append(
+            Text.assemble(
+                cell(f"trial {trial.id} failed ({trial.failure}): ", "red"),
+                cell(trial.message),
+            )
+        )
+        shown.extend(
+            Text("    " + printable(line)) for line in last_lines(trial.log, lines).splitlines()
+        )
+        shown.append(cell(f"    log: {log_path(trial.id)}", "dim"))
+    return shown
+
+
+def study_view(result: StudyResult, *, limit: int | None) -> list[RenderableType]:
+    """All that `show` says of a study.
+
+    Args:
+        limit: trials at most, from the best down; None for all.
+    """
+    state = result.state
+    shown: list[RenderableType] = [headline(state, result.status)]
+    shown += [cell(f"note: {note}", "yellow") for note in result.notes]
+    if state.trials:
+        shown += ["", trials_table(state, limit=limit)]
+        hidden = len(state.trials) - (limit or len(state.trials))
+        if hidden > 0:
+            shown.append(cell(f"and {count(hidden, 'more trial')}: sweep show --all", "dim"))
+    if state.lineage():
+        shown += ["", lineage_table(state)]
+    failures = failures_view(state, lambda trial: result.folder / "trials" / trial / "log.txt")
+    return [*shown, "", *failures] if failures else shown
+
+
+def best_view(result: StudyResult) -> list[RenderableType]:
+    """The best trial, its configuration one name a line, and where its checkpoint is."""
+    state, best = result.state, result.state.best
+    shown: list[RenderableType] = [cell(SMOKE, "bold yellow")] if state.smoke else []
+    shown.append(best_line(state))
+    if best is not None:
+        shown.append(table(["name", "value"], [[n, setting(v)] for n, v in best.config.items()]))
+        shown.append(cell(f"checkpoint: {result.folder / best.checkpoint}"))
+    return shown
+
+
+def studies_table(found: Sequence[StudyResult | StudyUnreadable]) -> Table:
+    """The studies of a storage folder; one that cannot be read says so in its row."""
+    return table(["study", "state", "method", "trials", "best"], [_study_row(f) for f in found])
+
+
+def _study_row(found: StudyResult | StudyUnreadable) -> list[Any]:
+    if isinstance(found, StudyUnreadable):
+        return ["?", cell("unreadable", "red"), "-", found.rule, "-"]
+    state = found.state
+    best = f"{metric_name(state.metric)} {number(state.best.value)}" if state.best else "-"
+    kind = state.method + (" (smoke)" if state.smoke else "")
+    trials = counts_text(t.state for t in state.trials.values())
+    return [found.folder.name, state_cell(found.status), kind, trials, best]
+
+
+def plan_view(spec: SweepSpec, plan: Plan) -> list[RenderableType]:
+    """What would run: the arithmetic, the space, the configurations that are known."""
+    trials = "trials until the budget ends" if plan.trials is None else count(plan.trials, "trial")
+    boundaries = (
+        "as many as the data has steps for"
+        if plan.boundaries is None
+        else (f"{between(*plan.boundaries)} boundaries (evaluations)")
+    )
+    epochs = "" if plan.epochs is None else f", {number(plan.epochs)} epochs in all at most"
+    rounds = "" if plan.rounds is None else f", {count(plan.rounds, 'round')}"
+    shown: list[RenderableType] = [cell(SMOKE, "bold yellow")] if spec.smoke else []
+    shown += [
+        Text.assemble(
+            cell(spec.name, "bold"),
+            cell(f": {METHOD_WORDS[spec.method]}, {spec.metric.goal} {spec.metric.name}"),
+        ),
+        cell(f"{trials}, each {between(*plan.epochs_each)} epochs and {boundaries}{epochs}"),
+        cell(f"{count(plan.slots, 'slot')} here: so many trials train at the same time{rounds}"),
+        "",
+        table(["searched", "domain"], [[name, str(domain)] for name, domain in spec.space.items()]),
+    ]
+    if plan.first:
+        names = list(plan.first[0][2])
+        short = short_names(names)
+        rows = [
+            [n, origin, *[setting(config.get(name, "-")) for name in names]]
+            for n, origin, config in plan.first[:SHOWN_PLANNED]
+        ]
+        shown += ["", table([">trial", "from", *[f">{short[name]}" for name in names]], rows)]
+        hidden = (plan.trials or len(rows)) - len(rows)
+        if hidden > 0:
+            chosen = ", each chosen from the results so far" if spec.method == "bayes" else ""
+            shown.append(cell(f"and {count(hidden, 'more trial')}{chosen}", "dim"))
+    return shown
+
+
+def between(low: float, high: float) -> str:
+    """`4`, or `2 to 4` when the two differ."""
+    return number(low) if low == high else f"{number(low)} to {number(high)}"
