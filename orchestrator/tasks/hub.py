@@ -1,0 +1,168 @@
+"""The Hugging Face Hub: whether it answers, what is on this machine already, what is missing.
+
+Loads no model and no data set by itself. Left alone, the libraries retry every file for 24 s
+before they say that there is no network (two files: 50 s). So the Hub is asked once, with a
+deadline; when it does not answer, everything is looked up in the local cache only, and what is
+not there is one error that names it. What a revision's files are is looked up in the local
+cache first: a study's workers then read what its driver fetched and ask nobody.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.client
+import os
+import ssl
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestrator.tasks.errors import HubUnreachable, TaskError
+
+DEADLINE_S = 8.0
+"""How long the Hub may take to answer the first question."""
+
+_TOKENIZER_FILES = ["*.json", "*.txt", "*.model", "*.jinja", "tokenizer*"]
+_WEIGHT_FILES = ["model.safetensors", "model-*.safetensors"]
+_OLD_WEIGHT_FILES = ["pytorch_model.bin", "pytorch_model-*.bin"]
+
+
+def offline() -> bool:
+    """Whether the user switched the network off (HF_HUB_OFFLINE and its kin)."""
+    names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
+    return any(os.environ.get(name, "").upper() in ("1", "ON", "YES", "TRUE") for name in names)
+
+
+def reachable() -> bool:
+    """Whether the Hub answers within DEADLINE_S; asked once a process, with proxies honoured."""
+    if offline():
+        return False
+    return _answers(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
+
+
+@functools.lru_cache
+def _answers(endpoint: str) -> bool:
+    """Any answer counts, a refusal too; a thread, because name look-ups know no deadline."""
+    answers = threading.Event()
+
+    def ask() -> None:
+        request = urllib.request.Request(endpoint, method="HEAD")
+        try:
+            with urllib.request.urlopen(request, timeout=DEADLINE_S):
+                answers.set()
+        except urllib.error.HTTPError:
+            answers.set()
+        except urllib.error.URLError as error:
+            # The libraries may trust a certificate that Python's own store does not.
+            if isinstance(error.reason, ssl.SSLCertVerificationError):
+                answers.set()
+        except (OSError, ValueError, http.client.HTTPException):
+            return
+
+    thread = threading.Thread(target=ask, name="hub", daemon=True)
+    thread.start()
+    thread.join(DEADLINE_S)
+    return answers.is_set()
+
+
+def unreachable(what: str, name: str, mend: str) -> HubUnreachable:
+    """The one error for something that is needed and can be had nowhere."""
+    why = "HF_HUB_OFFLINE is set" if offline() else "the Hugging Face Hub does not answer"
+    return HubUnreachable(
+        f"{what} {name} is neither a folder here nor in the local cache, and {why}.",
+        mend=f"{mend}; `--smoke` runs the sweep with toy data and a tiny random model.",
+    )
+
+
+def snapshot(model: str, revision: str, *, weights: bool) -> Path:
+    """Return the local folder of a model of the Hub, fetching what is missing.
+
+    Args:
+        model: `name` or `namespace/name`.
+        revision: branch, tag or commit.
+        weights: whether the weights are needed, beside configuration and tokenizer.
+
+    Raises:
+        HubUnreachable: it is not here and the Hub does not answer.
+        TaskError: the Hub does not have it, or not for this user.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    mend = "give task.model a folder with config.json, tokenizer and weights"
+    try:
+        folder = Path(snapshot_download(model, revision=revision, local_files_only=True))
+        if _complete(folder, weights):
+            return folder
+    except LocalEntryNotFoundError:
+        pass  # not here: ask the Hub
+    except HFValidationError as error:
+        raise TaskError(
+            f"task.model: there is no folder {model}, and it is no name on the Hub either.",
+            mend=f"write namespace/name as on the Hub, or {mend}.",
+        ) from error
+    if not reachable():
+        raise unreachable("task.model:", model, mend)
+    try:
+        folder = Path(snapshot_download(model, revision=revision, allow_patterns=_TOKENIZER_FILES))
+        if weights and not _complete(folder, weights):
+            snapshot_download(model, revision=revision, allow_patterns=_WEIGHT_FILES)
+        if weights and not _complete(folder, weights):
+            snapshot_download(model, revision=revision, allow_patterns=_OLD_WEIGHT_FILES)
+    except GatedRepoError as error:
+        raise TaskError(
+            f"task.model: {model} is gated on the Hub.",
+            mend="ask for access on its page, and log in with `hf auth login` or HF_TOKEN.",
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise TaskError(
+            f"task.model: there is no folder {model}, and the Hub has no model of that name.",
+            mend="check the name; for a private one log in with `hf auth login` or HF_TOKEN.",
+        ) from error
+    except RevisionNotFoundError as error:
+        raise TaskError(
+            f"task.revision: the Hub has no revision {revision} of {model}.",
+            mend="write a branch, tag or commit that its page lists.",
+        ) from error
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise unreachable("task.model:", model, mend) from error
+    return folder
+
+
+def _complete(folder: Path, weights: bool) -> bool:
+    if not (folder / "config.json").is_file():
+        return False
+    return not weights or has_weights(folder)
+
+
+def has_weights(folder: Path) -> bool:
+    """Whether a model folder holds weights in a form that transformers loads."""
+    names = ("model.safetensors", "pytorch_model.bin")
+    return any((folder / n).is_file() or (folder / f"{n}.index.json").is_file() for n in names)
+
+
+@contextmanager
+def data_from_cache_only() -> Iterator[None]:
+    """While this holds, `datasets` reads its cache and asks nobody.
+
+    Its documented switch is an environment variable that is read at import; this sets what it
+    was read into, which is the one private thing we lean on here.
+    """
+    from datasets import config
+
+    before = config.HF_HUB_OFFLINE
+    config.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        config.HF_HUB_OFFLINE = before

@@ -1,0 +1,331 @@
+"""The model of a task: where it comes from, its configuration for this data, its weights.
+
+Reads no data. Everything that can be known to be wrong without loading the weights is found by
+`prepare_model` before the first trial: a missing configuration or weights, an architecture
+without a classification head, an override that the model does not have or that its weights do
+not fit. The configuration with all that is applied to it is written once, so a worker reads it
+and decides nothing.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.tasks import hub, toy
+from orchestrator.tasks.data import Rows, fingerprint
+from orchestrator.tasks.errors import HubUnreachable, TaskError
+from orchestrator.tasks.folders import built
+from orchestrator.tasks.shrinking import shrunk_config
+from orchestrator.tasks.token_cache import Tokens
+from search_spaces.errors import did_you_mean, nearest
+from search_spaces.parts import TaskSpec
+
+FORMAT = 1
+_PROBLEM_TYPES = {
+    "single_label": "single_label_classification",
+    "multi_label": "multi_label_classification",
+    "regression": "regression",
+}
+_OURS = ("num_labels", "id2label", "label2id", "problem_type", "vocab_size", "model_type")
+"""Configuration fields that follow from the data and the model, so none may override them."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a model comes from.
+
+    Attributes:
+        name: as the sweep file has it.
+        folder: with its files; None for the toy model.
+        random: whether it starts from random weights.
+        shrunk: whether its configuration is made tiny first (smoke runs).
+    """
+
+    name: str
+    folder: Path | None
+    random: bool
+    shrunk: bool
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model ready to be built: the configuration stands in `folder`."""
+
+    folder: Path
+    origin: Origin
+
+
+def origin_of(task: TaskSpec) -> Origin:
+    """Find the model that the task names, fetching it from the Hub if need be.
+
+    Raises:
+        TaskError: there is no such model, or its folder holds no configuration or no weights.
+    """
+    if not task.model:
+        raise TaskError(
+            "task.model: the model must be named.",
+            mend="write a name on the Hub, or a folder with config.json, tokenizer and weights.",
+        )
+    if task.model == toy.MODEL:
+        return Origin(task.model, None, random=True, shrunk=task.smoke)
+    random = task.weights == "random" or task.smoke
+    folder = Path(task.model).expanduser()
+    if not folder.is_dir():
+        _refuse_path(task.model)
+        try:
+            folder = hub.snapshot(task.model, task.revision, weights=not random)
+        except HubUnreachable:
+            if not task.smoke:
+                raise
+            return Origin(task.model, None, random=True, shrunk=True)
+    if not (folder / "config.json").is_file():
+        raise TaskError(
+            f"task.model: the folder {folder} holds no config.json.",
+            mend="name a folder that save_pretrained wrote, or a name on the Hub.",
+        )
+    if not random and not hub.has_weights(folder):
+        raise TaskError(
+            f"task.model: the folder {folder} holds no weights (model.safetensors or"
+            " pytorch_model.bin).",
+            mend="add them, or write task.weights: random to start from random ones.",
+        )
+    return Origin(task.model, folder.resolve(), random=random, shrunk=task.smoke)
+
+
+def _refuse_path(model: str) -> None:
+    if model.startswith((".", "/", "~")) or model.count("/") > 1:
+        raise TaskError(
+            f"task.model: there is no folder {model} (working directory {Path.cwd()}).",
+            mend="check the path; relative ones start at the working directory.",
+        )
+
+
+def prepare_model(origin: Origin, task: TaskSpec, rows: Rows, tokens: Tokens, cache: Path) -> Model:
+    """Check the model against data, tokens and overrides; write the configuration to train with.
+
+    Raises:
+        TaskError: see the module's first lines.
+    """
+    key = fingerprint(
+        FORMAT,
+        None if origin.folder is None else _identity(origin.folder),
+        origin.random,
+        origin.shrunk,
+        task.model_config_overrides,
+        rows.problem,
+        rows.labels,
+        [tokens.vocabulary, tokens.pad_id, tokens.longest],
+        importlib.metadata.version("transformers"),
+    )
+    folder = cache / f"model-{key}"
+
+    def build(empty: Path) -> dict[str, Any]:
+        config = _configured(origin, task, rows, tokens)
+        _check_fits(config, origin, task)
+        config.save_pretrained(str(empty))
+        return {"name": origin.name, "model_type": config.model_type}
+
+    built(folder, build)
+    return Model(folder, origin)
+
+
+def _identity(folder: Path) -> Any:
+    weights = [
+        [path.name, path.stat().st_size, path.stat().st_mtime_ns]
+        for path in sorted(folder.iterdir())
+        if path.suffix in (".safetensors", ".bin")
+    ]
+    return [(folder / "config.json").read_text(encoding="utf-8"), weights]
+
+
+def _configured(origin: Origin, task: TaskSpec, rows: Rows, tokens: Tokens) -> Any:
+    base = _base_config(origin, task, tokens)
+    fields = base.to_dict()
+    overrides = _checked_overrides(task.model_config_overrides, fields)
+    labels = rows.labels or ("value",)
+    if fields.get("pad_token_id") is None:
+        fields["pad_token_id"] = tokens.pad_id
+    fields |= {
+        **overrides,
+        "num_labels": len(labels),
+        "id2label": dict(enumerate(labels)),
+        "label2id": {name: index for index, name in enumerate(labels)},
+        "problem_type": _PROBLEM_TYPES[rows.problem],
+    }
+    try:
+        return type(base)(**fields)
+    except Exception as error:  # the library's strict dataclasses raise their own, and others
+        raise _bad_override(overrides, error) from error
+
+
+def _base_config(origin: Origin, task: TaskSpec, tokens: Tokens) -> Any:
+    from transformers import AutoConfig
+
+    if origin.folder is None:
+        fields = {**toy.MODEL_CONFIG, "vocab_size": tokens.vocabulary, "pad_token_id": 0}
+        config = AutoConfig.for_model(**fields)
+    else:
+        try:
+            config = AutoConfig.from_pretrained(
+                str(origin.folder),
+                local_files_only=True,
+                trust_remote_code=task.trust_remote_code,
+            )
+        except Exception as error:  # OSError, ValueError, KeyError, JSON
+            raise TaskError(
+                f"task.model: {origin.folder / 'config.json'} cannot be read as a model's"
+                f" configuration: {_first_line(error)}",
+                mend="name a folder that save_pretrained wrote, with a model_type that the"
+                " installed transformers knows.",
+            ) from error
+    return shrunk_config(config) if origin.shrunk else config
+
+
+def _checked_overrides(overrides: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    names = sorted(name for name in fields if name not in _OURS and not name.startswith("_"))
+    for name in overrides:
+        if name in _OURS:
+            raise TaskError(
+                f"task.model_config.{name}: follows from the data and the model, so it cannot"
+                " be set.",
+                mend="leave it out.",
+            )
+        if name not in fields:
+            near = nearest(name, names)
+            raise TaskError(
+                f"task.model_config.{name}: the model's configuration has no such field.",
+                mend=f"did you mean {near}?" if near else f"{did_you_mean(name, names, 'fields')}.",
+            )
+    return dict(overrides)
+
+
+def _bad_override(overrides: Mapping[str, Any], error: Exception) -> TaskError:
+    given = ", ".join(f"{name}: {value}" for name, value in overrides.items()) or "none"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return TaskError(
+        f"task.model_config: the model cannot be made with these values ({given}):"
+        f" {(lines or [type(error).__name__])[-1][:300]}",
+        mend="correct the value, or leave it out.",
+    )
+
+
+def _check_fits(config: Any, origin: Origin, task: TaskSpec) -> None:
+    """Build the model without memory, and compare its shapes with those of the weights."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    try:
+        with torch.device("meta"):
+            model = AutoModelForSequenceClassification.from_config(
+                config, trust_remote_code=task.trust_remote_code
+            )
+    except ValueError as error:
+        if "Unrecognized configuration class" not in str(error):
+            raise _bad_override(task.model_config_overrides, error) from error
+        raise TaskError(
+            f"task.model: {origin.name} ({config.model_type}) has no form for sequence"
+            " classification in transformers.",
+            mend="take an encoder such as BERT, RoBERTa, DeBERTa or DistilBERT.",
+        ) from error
+    except Exception as error:  # a constructor may raise anything on a bad value
+        raise _bad_override(task.model_config_overrides, error) from error
+    if origin.random or origin.folder is None:
+        return
+    stored = _stored_shapes(origin.folder)
+    if stored is None:
+        return
+    ours = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    matched = 0
+    for name, shape in ours.items():
+        their = next((c for c in _spellings(name, model.base_model_prefix) if c in stored), None)
+        if their is None:
+            continue
+        matched += 1
+        head = their == name and not name.startswith(f"{model.base_model_prefix}.")
+        if stored[their] != shape and not head:
+            given = ", ".join(task.model_config_overrides) or "config.json"
+            raise TaskError(
+                f"task.model: the weights of {origin.name} do not fit its configuration:"
+                f" {name} should be {list(shape)}, the file has {list(stored[their])}.",
+                mend=f"leave out what changes shapes (look at {given}), or write"
+                " task.weights: random.",
+            )
+    if not matched:
+        raise TaskError(
+            f"task.model: the weights in {origin.folder} are not those of a"
+            f" {config.model_type} model: not one tensor has a name that it knows.",
+            mend="check that config.json and the weights belong together.",
+        )
+
+
+def _spellings(name: str, prefix: str) -> tuple[str, ...]:
+    """How a parameter may be called in a file: with the base model's prefix or without it."""
+    bare = name.removeprefix(f"{prefix}.")
+    old = [n.replace("LayerNorm.weight", "LayerNorm.gamma") for n in (name, bare)]
+    old += [n.replace("LayerNorm.bias", "LayerNorm.beta") for n in (name, bare)]
+    return (name, bare, *old)
+
+
+def _stored_shapes(folder: Path) -> dict[str, tuple[int, ...]] | None:
+    """Shapes in the safetensors headers; None for weights in another form."""
+    from safetensors import SafetensorError, safe_open
+
+    index = folder / "model.safetensors.index.json"
+    try:
+        if index.is_file():
+            names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        elif (folder / "model.safetensors").is_file():
+            names = ["model.safetensors"]
+        else:
+            return None
+        shapes = {}
+        for name in names:
+            with safe_open(folder / name, framework="np") as file:
+                for key in file.keys():  # noqa: SIM118 - it is no dict
+                    shapes[key] = tuple(file.get_slice(key).get_shape())
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise TaskError(
+            f"task.model: the weights in {folder} are damaged: {_first_line(error)}",
+            mend="copy or download them again.",
+        ) from error
+    return shapes
+
+
+def build(model: Model, seed: int, *, trust_remote_code: bool = False) -> Any:
+    """Return the model with its weights; what has none (the head) is drawn from `seed`.
+
+    Same seed, same weights, whatever was drawn before; the caller's generators stay where they
+    were. Always float32: mixed precision is the Trainer's.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    from orchestrator.tasks.quiet import quiet_transformers
+
+    config = AutoConfig.from_pretrained(
+        str(model.folder), local_files_only=True, trust_remote_code=trust_remote_code
+    )
+    # Built on the CPU, so no other device's generator is drawn from.
+    with quiet_transformers(), torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(seed)
+        if model.origin.random or model.origin.folder is None:
+            return AutoModelForSequenceClassification.from_config(
+                config, dtype=torch.float32, trust_remote_code=trust_remote_code
+            )
+        return AutoModelForSequenceClassification.from_pretrained(
+            str(model.origin.folder),
+            config=config,
+            dtype=torch.float32,
+            local_files_only=True,
+            trust_remote_code=trust_remote_code,
+        )
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:300]
