@@ -1,0 +1,69 @@
+"""What a tracking backend's troubles sound like to a person: each said once, in one line.
+
+It finds secrets by where they are known to stand (addresses with a password, values of the
+environment whose name says key, token, secret or password), not by what they look like.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from orchestrator.tracking.tracker import OnNotice
+
+_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD", re.IGNORECASE)
+_LIMIT = 300
+
+
+class Notices:
+    """Says each thing about one backend once.
+
+    Args:
+        name: the backend's.
+        tell: takes the sentences.
+    """
+
+    def __init__(self, name: str, tell: OnNotice) -> None:
+        self.name = name
+        self._tell = tell
+        self._said: set[str] = set()
+
+    def outage(self, why: str, kept_in: Path) -> None:
+        """Say that the backend cannot be reached, once until it answers again."""
+        self._once(
+            "outage",
+            f"{self.name} cannot be reached ({why}). Training goes on; what it misses is kept in "
+            f"{kept_in} and sent when it answers.",
+        )
+
+    def answers(self) -> None:
+        """Say that the backend is back, if an outage was said."""
+        if "outage" in self._said:
+            self._said.discard("outage")
+            self._tell(f"{self.name} answers again; what was kept is being sent.")
+
+    def disk(self, error: Exception) -> None:
+        """Say that calls cannot be kept."""
+        self._once("disk", f"{self.name}: lines cannot be kept: {in_one_line(error)}.")
+
+    def refused(self, trial: str, error: Exception, path: Path) -> None:
+        """Say that the backend will not take a call, and where the call is."""
+        self._once(
+            "refused", f"{self.name} refused a line of {trial} ({in_one_line(error)}); see {path}."
+        )
+
+    def _once(self, topic: str, text: str) -> None:
+        if topic not in self._said:
+            self._said.add(topic)
+            self._tell(text)
+
+
+def in_one_line(error: BaseException) -> str:
+    """Return the error's type and text in at most 300 characters, without secrets."""
+    text = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+    text = re.sub(r"//[^/@\s]+@", "//***@", text)
+    for name, value in os.environ.items():
+        if len(value) >= 8 and _SECRET_NAME.search(name):
+            text = text.replace(value, "***")
+    return text if len(text) <= _LIMIT else text[: _LIMIT - 3] + "..."
