@@ -1,0 +1,272 @@
+"""A trial's whole state at a boundary, in host memory, and as a folder the Trainer starts from.
+
+Takes and gives back state; when a snapshot is taken and which configuration goes on from it is
+`trial.py`'s business, how a folder becomes durable `checkpoints.py`'s.
+
+The folder is the Trainer's own format, so that `from_pretrained` loads the model and
+`resume_from_checkpoint` the rest, without `training_args.bin` (a pickle, and wrong after an
+exploit). Two files are ours: `state.json`, and `generators.pt`, which holds where the generators
+stood when the epoch began too: some samplers draw the epoch's order from them, and the Trainer
+restores only where they stood later.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import random
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from transformers import PreTrainedConfig, Trainer
+from transformers.trainer_callback import TrainerState
+
+from orchestrator.checkpoints import MANIFEST, STATE
+
+WEIGHTS = "model.safetensors"
+OPTIMIZER = "optimizer.pt"
+SCHEDULER = "scheduler.pt"
+SCALER = "scaler.pt"
+RNG = "rng_state.pth"
+GENERATORS = "generators.pt"
+TRAINER_STATE = "trainer_state.json"
+STATE_VERSION = 1
+
+RngState = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What is needed to go on from a boundary; shares no memory with the training.
+
+    Attributes:
+        weights: parameters and buffers by name, each tied one once.
+        config: the model's configuration; None for a model that has none.
+        optimizer, scheduler, scaler: their state dicts; scaler None without loss scaling.
+        rng: the process's generators at the boundary.
+        epoch_rng: the same when the current epoch began.
+        trainer_state: the fields of the Trainer's state.
+        state: ours: trial, segment, boundary, configuration and so on; plain JSON data.
+        files: the tokenizer's files by name.
+    """
+
+    weights: dict[str, torch.Tensor]
+    config: PreTrainedConfig | None
+    optimizer: dict[str, Any]
+    scheduler: dict[str, Any]
+    scaler: dict[str, Any] | None
+    rng: RngState
+    epoch_rng: RngState
+    trainer_state: dict[str, Any]
+    state: dict[str, Any]
+    files: dict[str, bytes]
+
+    @property
+    def size_bytes(self) -> int:
+        """What the tensors take in memory, and roughly on disk."""
+        return sum(t.nbytes for t in _tensors([self.weights, self.optimizer]))
+
+    def write(self, folder: Path) -> None:
+        """Write the checkpoint's files into an empty folder.
+
+        Raises:
+            OSError: a file cannot be written. The libraries that write tensors raise errors of
+                their own for that: `checkpoints.commit` turns them into OSError.
+        """
+        for name, content in self.files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+        if self.config is not None:
+            self.config.save_pretrained(folder)
+        safetensors.torch.save_file(self.weights, folder / WEIGHTS, metadata={"format": "pt"})
+        torch.save(self.optimizer, folder / OPTIMIZER)
+        torch.save(self.scheduler, folder / SCHEDULER)
+        if self.scaler is not None:
+            torch.save(self.scaler, folder / SCALER)
+        torch.save(_as_trainer(self.rng), folder / RNG)
+        torch.save({"boundary": self.rng, "epoch": self.epoch_rng}, folder / GENERATORS)
+        _write_json(folder / TRAINER_STATE, self.trainer_state)
+        _write_json(folder / STATE, {"version": STATE_VERSION, **self.state})
+
+
+def take_snapshot(
+    trainer: Trainer,
+    *,
+    rng: RngState,
+    epoch_rng: RngState,
+    state: dict[str, Any],
+    files: dict[str, bytes],
+) -> Snapshot:
+    """Copy a trial's state to host memory, training standing still.
+
+    Args:
+        trainer: inside `train()`, after an optimizer step.
+        rng: the generators now.
+        epoch_rng: the generators when the epoch began.
+        state: see `Snapshot`.
+        files: see `Snapshot`.
+    """
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    scaler = getattr(trainer.accelerator, "scaler", None)
+    return Snapshot(
+        weights=_on_host(_untied(model)),
+        config=_config_of(model),
+        optimizer=_on_host(trainer.optimizer.state_dict()),
+        scheduler=_on_host(trainer.lr_scheduler.state_dict()),
+        scaler=None if scaler is None else _on_host(scaler.state_dict()),
+        rng=rng,
+        epoch_rng=epoch_rng,
+        trainer_state=_fields(trainer.state),
+        state=state,
+        files=files,
+    )
+
+
+def read_state(checkpoint: Path) -> dict[str, Any]:
+    """Return a checkpoint's `state.json`."""
+    data: dict[str, Any] = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
+    return data
+
+
+def read_trainer_state(checkpoint: Path) -> TrainerState:
+    """Return the Trainer's state as it was at the checkpoint, in its own steps."""
+    return TrainerState.load_from_json(str(checkpoint / TRAINER_STATE))
+
+
+def make_start_folder(checkpoint: Path, folder: Path, state: TrainerState) -> Path:
+    """Make the folder that the Trainer resumes from, without copying what is large.
+
+    Args:
+        checkpoint: the committed checkpoint, of this trial or of its donor.
+        folder: where to make it; whatever stands there is deleted.
+        state: the Trainer's state, already in the current configuration's steps.
+
+    Returns:
+        The folder. Weights and optimizer are links and are read before the first step; the rng
+        file is read during it, so it is a copy: the checkpoint may be deleted by then.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for source in checkpoint.iterdir():
+        if source.name == RNG:
+            shutil.copyfile(source, folder / source.name)
+        elif source.name not in (GENERATORS, TRAINER_STATE, STATE, MANIFEST):
+            (folder / source.name).symlink_to(source.resolve())
+    _write_json(folder / TRAINER_STATE, _fields(state))
+    return folder
+
+
+def read_generators(checkpoint: Path) -> tuple[RngState, RngState]:
+    """Return where the generators stood when the checkpoint's epoch began, and at its boundary."""
+    states = torch.load(checkpoint / GENERATORS, weights_only=True)
+    return states["epoch"], states["boundary"]
+
+
+def rng_state() -> RngState:
+    """Return where this process's generators stand, as tensors and plain Python data."""
+    name, keys, *rest = np.random.get_state()
+    state: RngState = {
+        "python": random.getstate(),
+        "numpy": (name, torch.from_numpy(np.asarray(keys, dtype=np.int64)), *rest),
+        "cpu": torch.random.get_rng_state(),
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def set_rng_state(state: RngState) -> None:
+    """Put this process's generators back; those of a missing device are left alone."""
+    random.setstate(state["python"])
+    np.random.set_state(_numpy_state(state))
+    torch.random.set_rng_state(state["cpu"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])
+
+
+def tokenizer_files(tokenizer: Any) -> dict[str, bytes]:
+    """Return the files that `from_pretrained` needs beside the model; {} without a tokenizer."""
+    if tokenizer is None:
+        return {}
+    with tempfile.TemporaryDirectory(prefix="tokenizer-") as name:
+        tokenizer.save_pretrained(name)
+        folder = Path(name)
+        return {
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+
+
+def _untied(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The state dict with each tied tensor under the one name that loading expects."""
+    state = model.state_dict()
+    tied = getattr(model, "all_tied_weights_keys", None) or {}
+    kept = {tensor.data_ptr() for name, tensor in state.items() if name not in tied}
+    return {
+        name: tensor
+        for name, tensor in state.items()
+        if name not in tied or tensor.data_ptr() not in kept
+    }
+
+
+def _config_of(model: torch.nn.Module) -> PreTrainedConfig | None:
+    config = getattr(model, "config", None)
+    if not isinstance(config, PreTrainedConfig):
+        return None
+    config = copy.deepcopy(config)
+    config.architectures = [type(model).__name__]
+    config.dtype = str(model.dtype).removeprefix("torch.")
+    return config
+
+
+def _on_host(tree: Any) -> Any:
+    """Copy a state dict; tensors become contiguous ones of their own in host memory."""
+    if isinstance(tree, torch.Tensor):
+        return tree.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+    if isinstance(tree, dict):
+        return {key: _on_host(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return type(tree)(_on_host(value) for value in tree)
+    return copy.copy(tree)
+
+
+def _tensors(tree: Any) -> list[torch.Tensor]:
+    if isinstance(tree, torch.Tensor):
+        return [tree]
+    values = tree.values() if isinstance(tree, dict) else tree
+    return [
+        tensor
+        for value in values
+        if isinstance(value, torch.Tensor | dict | list)
+        for tensor in _tensors(value)
+    ]
+
+
+def _fields(state: TrainerState) -> dict[str, Any]:
+    """The state's fields; the log is copied as a list, its lines do not change any more."""
+    fields = {f.name: getattr(state, f.name) for f in dataclasses.fields(state)}
+    fields["log_history"] = list(state.log_history)
+    fields["stateful_callbacks"] = {}
+    return fields
+
+
+def _numpy_state(state: RngState) -> tuple[Any, ...]:
+    name, keys, position, has_gauss, gauss = state["numpy"]
+    return (name, keys.numpy().astype(np.uint32), position, has_gauss, gauss)
+
+
+def _as_trainer(state: RngState) -> RngState:
+    """The Trainer's own form of rng_state.pth."""
+    return {**state, "numpy": _numpy_state(state)}
+
+
+def _write_json(path: Path, data: dict[str, Any]) -> None:
+    path.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
