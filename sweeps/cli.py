@@ -2,15 +2,12 @@
 
 Everything that thinks stands elsewhere; here is what each command is called, what it takes and
 what it says at its end. Commands import what they need when they run, so that `sweep --help`
-and `sweep validate` load neither ray nor torch nor transformers. `guarded` is the one place
-where an error becomes an exit code: a `SweepError` owns its code, anything else is a bug (1).
+and `sweep validate` load neither ray nor torch nor transformers.
 """
 
 from __future__ import annotations
 
-import functools
 import json
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,8 +16,20 @@ import typer
 
 from search_spaces.errors import SweepError
 from sweeps import __version__
-from sweeps.console import Surface, report_crash
-from sweeps.text import command, count, printable
+from sweeps.console import Surface
+from sweeps.guard import guarded, show_tracebacks
+from sweeps.options import (
+    Address,
+    AllowCode,
+    AsJson,
+    File,
+    Force,
+    Name,
+    Overrides,
+    Storage,
+    Study,
+)
+from sweeps.text import command, count, metric_name, number
 
 if TYPE_CHECKING:
     from orchestrator.errors import StudyUnreadable
@@ -39,48 +48,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_debug = False
-
-File = Annotated[
-    Path, typer.Argument(metavar="FILE", help="The sweep file (YAML).", show_default=False)
-]
-Study = Annotated[
-    str,
-    typer.Argument(
-        metavar="STUDY", help="A study's name, or the path of its folder.", show_default=False
-    ),
-]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Override a key of the file, for example --set population.size=4. Repeatable.",
-        show_default=False,
-    ),
-]
-Storage = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FOLDER",
-        help="The folder that studies stand in. Default: the file's storage, else studies.",
-        show_default=False,
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, words on stderr.")]
-Force = Annotated[
-    bool, typer.Option("--force", help="Accept values that sense forbids, like a rate of 3.")
-]
-AllowCode = Annotated[
-    bool, typer.Option("--allow-code", help="Let the file name Python code that will be run.")
-]
-Name = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME", help="The study's name. Default: the file's name.", show_default=False
-    ),
-]
-
 
 class Method(StrEnum):
     """The search methods, as `sweep init` takes them."""
@@ -89,38 +56,6 @@ class Method(StrEnum):
     random = "random"
     bayes = "bayes"
     pbt = "pbt"
-
-
-def guarded(function: Callable[..., int | None]) -> Callable[..., None]:
-    """Turn what a command returns or raises into an exit code and a message on stderr."""
-
-    @functools.wraps(function)
-    def run(**options: Any) -> None:
-        as_json = bool(options.get("as_json"))
-        try:
-            code = function(**options)
-        except SweepError as error:
-            code = error.exit_code
-            _complain(str(error), code, as_json=as_json)
-        except KeyboardInterrupt:
-            code = 130
-            _complain("interrupted", code, as_json=as_json)
-        except (typer.Exit, typer.BadParameter, BrokenPipeError):
-            raise
-        except Exception as error:  # the outermost frame: a person gets a message, not a traceback
-            code = 1
-            _complain(report_crash(error, debug=_debug), code, as_json=as_json)
-        raise typer.Exit(code or 0)
-
-    return run
-
-
-def _complain(message: str, code: int, *, as_json: bool) -> None:
-    """Say what went wrong on stderr; with --json the one object on stdout says it too."""
-    typer.echo(printable(message), err=True)
-    if as_json:
-        surface = Surface(as_json=True)
-        surface.give({"error": {"message": message, "exit_code": code}})
 
 
 def _version(asked: bool) -> None:
@@ -142,25 +77,18 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    global _debug
-    _debug = debug
+    show_tracebacks(debug)
 
 
 @app.command()
 @guarded
 def run(
+    surface: Surface,
     file: File,
     overrides: Overrides = None,
     name: Name = None,
     storage: Storage = None,
-    address: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="A running Ray cluster to join. Default: this machine.",
-            show_default=False,
-        ),
-    ] = None,
+    address: Address = None,
     smoke: Annotated[
         bool,
         typer.Option(
@@ -173,7 +101,6 @@ def run(
     allow_code: AllowCode = False,
 ) -> int:
     """Run a sweep file as a study and wait for its end."""
-    surface = _surface(as_json=as_json, plain=plain)
     from sweeps.running import run_sweep
 
     sweep = _read(surface, file, overrides, name=name, force=force, allow_code=allow_code)
@@ -183,6 +110,7 @@ def run(
 @app.command()
 @guarded
 def validate(
+    surface: Surface,
     file: File,
     overrides: Overrides = None,
     as_json: AsJson = False,
@@ -190,57 +118,48 @@ def validate(
     allow_code: AllowCode = False,
 ) -> None:
     """Check a sweep file; starts nothing and loads neither model nor data."""
-    surface = _surface(as_json=as_json)
     sweep = _read(surface, file, overrides, force=force, allow_code=allow_code)
     spec = sweep.spec
     surface.say(
         f"{file}: valid: {spec.method} over {count(len(spec.space), 'name')},"
         f" {spec.metric.goal} {spec.metric.name}."
     )
-    surface.next_step(command("sweep", "plan", str(file)))
+    surface.next_step(command("sweep", "plan", str(file), *_again(overrides, force, allow_code)))
     surface.give({"valid": True, "name": spec.name, "method": spec.method, "notes": [*sweep.notes]})
 
 
 @app.command()
 @guarded
 def plan(
+    surface: Surface,
     file: File,
     overrides: Overrides = None,
-    address: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS", help="A running Ray cluster to plan for.", show_default=False
-        ),
-    ] = None,
+    address: Address = None,
     smoke: Annotated[bool, typer.Option("--smoke", help="Plan the smoke run.")] = False,
     as_json: AsJson = False,
     force: Force = False,
     allow_code: AllowCode = False,
 ) -> None:
     """Tell what a sweep file would run: trials, epochs, boundaries, slots. Starts nothing."""
-    from sweeps.plan import make_plan
-    from sweeps.views import plan_view
+    from sweeps.plan import make_plan, plan_view
 
-    surface = _surface(as_json=as_json)
     sweep = _read(surface, file, overrides, force=force, allow_code=allow_code)
     spec = sweep.spec.shrunk() if smoke else sweep.spec
     made = make_plan(spec, address=address)
     surface.show(*plan_view(spec, made))
-    surface.next_step(
-        command("sweep", "run", str(file), "--smoke"), command("sweep", "run", str(file))
-    )
+    words = ["sweep", "run", str(file), *_again(overrides, force, allow_code)]
+    surface.next_step(command(*words, "--smoke"), command(*words))
     surface.give({"name": spec.name, "method": spec.method, "smoke": spec.smoke, **made.as_json()})
 
 
 @app.command("list")
 @guarded
-def list_(storage: Storage = None, as_json: AsJson = False) -> None:
+def list_(surface: Surface, storage: Storage = None, as_json: AsJson = False) -> None:
     """List the studies under the storage folder, the newest first."""
     from orchestrator.errors import StudyUnreadable
     from orchestrator.results import list_studies, read_study
     from sweeps.views import studies_table
 
-    surface = _surface(as_json=as_json)
     folder = storage or DEFAULT_STORAGE
     found: list[StudyResult | StudyUnreadable] = []
     for study in list_studies(folder):
@@ -260,6 +179,7 @@ def list_(storage: Storage = None, as_json: AsJson = False) -> None:
 @app.command()
 @guarded
 def show(
+    surface: Surface,
     study: Study,
     storage: Storage = None,
     all_trials: Annotated[
@@ -270,7 +190,6 @@ def show(
     """Show a study: its state, its best, its trials, its lineage and its failures."""
     from sweeps.views import study_view
 
-    surface = _surface(as_json=as_json)
     result = _study(study, storage)
     surface.show(*study_view(result, limit=None if all_trials else 30))
     if result.state.best is not None:
@@ -283,6 +202,7 @@ def show(
 @app.command()
 @guarded
 def best(
+    surface: Surface,
     study: Study,
     storage: Storage = None,
     export: Annotated[
@@ -296,14 +216,15 @@ def best(
     """Name the best trial and its checkpoint, or hand its model over."""
     from sweeps.views import best_view
 
-    surface = _surface(as_json=as_json)
     result = _study(study, storage)
     if result.state.best is None:
         surface.say(f"{result.state.name} has no usable result yet.")
         surface.next_step(command("sweep", "show", study, *_storage_option(storage)))
-        surface.give({"name": result.state.name, "best": None, "exported": None})
+        about = {"name": result.state.name, "smoke": result.state.smoke}
+        surface.give({**about, "best": None, "exported": None})
         return 1
     surface.show(*best_view(result))
+    exported: dict[str, Any] | None = None
     if export is None:
         surface.next_step(
             command("sweep", "best", study, *_storage_option(storage), "--export", "DIR")
@@ -311,23 +232,30 @@ def best(
     else:
         from sweeps.export import export_best
 
-        export_best(result, export)
-        surface.say(f"exported to {export}")
+        chosen, damaged = export_best(result, export)
+        for sentence in damaged:
+            surface.say(f"damaged, so passed over: {sentence}", style="yellow")
+        surface.say(
+            f"exported trial {chosen.trial}, {metric_name(result.state.metric)}"
+            f" {number(chosen.value)}, to {export}"
+        )
         surface.next_step(f"AutoModelForSequenceClassification.from_pretrained({str(export)!r})")
-    surface.give(
-        {
-            "name": result.state.name,
-            "smoke": result.state.smoke,
-            "best": result.as_json()["best"],
-            "exported": None if export is None else str(export),
+        exported = {
+            "folder": str(export),
+            "trial": chosen.trial,
+            "value": chosen.value,
+            "checkpoint": chosen.checkpoint,
+            "passed_over": list(damaged),
         }
-    )
+    about = {"name": result.state.name, "smoke": result.state.smoke}
+    surface.give({**about, "best": result.as_json()["best"], "exported": exported})
     return 0
 
 
 @app.command()
 @guarded
 def init(
+    surface: Surface,
     method: Annotated[
         Method,
         typer.Argument(metavar="METHOD", help="grid, random, bayes or pbt.", show_default=False),
@@ -344,7 +272,6 @@ def init(
 
     path = output or Path(f"{method.value}.yaml")
     write_template(method.value, path)
-    surface = _surface()
     surface.say(f"wrote {path}")
     surface.next_step(
         command("sweep", "validate", str(path)), command("sweep", "run", str(path), "--smoke")
@@ -353,17 +280,11 @@ def init(
 
 @app.command()
 @guarded
-def schema() -> None:
+def schema(surface: Surface) -> None:
     """Print the JSON Schema of sweep files, for editors."""
     from search_spaces.schema import json_schema
 
     typer.echo(json.dumps(json_schema(), indent=2))
-
-
-def _surface(*, as_json: bool = False, plain: bool = False) -> Surface:
-    if as_json and plain:
-        raise typer.BadParameter("--plain and --json exclude each other")
-    return Surface(as_json=as_json, plain=plain)
 
 
 def _read(surface: Surface, file: Path, overrides: list[str] | None, **options: Any) -> Sweep:
@@ -374,6 +295,12 @@ def _read(surface: Surface, file: Path, overrides: list[str] | None, **options: 
     for note in sweep.notes:
         surface.say(f"note: {note}", style="yellow")
     return sweep
+
+
+def _again(overrides: list[str] | None, force: bool, allow_code: bool) -> list[str]:
+    """The options that the next command needs to read the file in the same way."""
+    words = [word for override in overrides or () for word in ("--set", override)]
+    return words + ["--force"] * force + ["--allow-code"] * allow_code
 
 
 def _storage_option(storage: Path | None) -> list[str]:

@@ -14,7 +14,8 @@ import os
 import sys
 import tempfile
 import traceback
-from typing import Any, TextIO
+from types import TracebackType
+from typing import Any, Self, TextIO
 
 from rich.console import Console, RenderableType
 
@@ -28,7 +29,7 @@ PIPE_WIDTH = 160
 
 
 class Surface:
-    """Where one command writes.
+    """Where one command writes; a context that ends with the command.
 
     Args:
         as_json: `--json`: one object on stdout, the rest on stderr.
@@ -37,7 +38,8 @@ class Surface:
 
     def __init__(self, *, as_json: bool = False, plain: bool = False) -> None:
         self.as_json = as_json
-        self.out = _claim_stdout() if as_json else sys.stdout
+        self._before = sys.stdout
+        self._out = _claim_stdout() if as_json else sys.stdout
         stream = sys.stderr if as_json else sys.stdout
         tty = stream.isatty()
         self.live = tty and not plain and not as_json
@@ -49,6 +51,21 @@ class Surface:
             no_color=True if plain else None,
             width=None if tty else PIPE_WIDTH,
         )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give `sys.stdout` back.
+
+        After `--json` descriptor 1 stays on stderr, for what libraries print at exit.
+        """
+        sys.stdout = self._before
 
     def say(self, text: str = "", style: str | None = None) -> None:
         """Write one or more lines for a person; long lines are left to the terminal."""
@@ -67,8 +84,8 @@ class Surface:
     def give(self, data: dict[str, Any]) -> None:
         """Write the one object; does nothing without `--json`."""
         if self.as_json:
-            self.out.write(json.dumps({"version": JSON_VERSION, **data}, indent=2) + "\n")
-            self.out.flush()
+            self._out.write(json.dumps({"version": JSON_VERSION, **data}, indent=2) + "\n")
+            self._out.flush()
 
 
 def _claim_stdout() -> TextIO:

@@ -1,9 +1,9 @@
-"""A running study before a person's eyes: a live view on a terminal, plain lines off one.
+"""A running study as a picture on a terminal, redrawn in place; `narration.py` has the words.
 
-Both are told every event with the state after it (`run_study`'s on_event) and must cost next to
-nothing there, because the control loop waits for them. So the live view only folds the event
-into a state of its own; a thread of rich's takes a `Glance` of that four times a second and draws
-it. Reading the engine's state from that thread would race with the control loop.
+The view is told every event (`run_study`'s on_event) and must cost next to nothing there,
+because the control loop waits for it. So it only folds the event into a state of its own; a
+thread of rich's takes a `Glance` of that four times a second and draws it. Reading the engine's
+state from that thread would race with the control loop.
 """
 
 from __future__ import annotations
@@ -16,25 +16,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
 from orchestrator.events import (
-    Decided,
     Event,
     Reported,
     SegmentStarted,
     TrialEnded,
-    TrialInterrupted,
 )
-from orchestrator.state import StudyState, TrialRecord
+from orchestrator.state import StudyState
 from search_spaces import SweepSpec
 from sweeps.console import Surface
+from sweeps.narration import Narrator, PlainView, View
 from sweeps.text import (
-    changes_text,
     clock,
     config_text,
     duration,
@@ -45,22 +43,6 @@ from sweeps.views import METHOD_WORDS, SMOKE, TRIAL_STATES, best_line, cell, las
 
 SHOWN_RUNNING = 12
 """Running trials in the live view; more are counted."""
-
-
-class View(Protocol):
-    """What `sweep run` hands events to."""
-
-    def __call__(self, event: Event, state: StudyState) -> None:
-        """See one event and the state after it."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -165,81 +147,6 @@ def glance_view(picture: Glance, spec: SweepSpec, *, elapsed_s: float, pace_s: f
     if picture.failure:
         lines.append(cell(picture.failure, "red"))
     return Group(*lines)
-
-
-class Narrator:
-    """Says each event in one line, or nothing: the words of the plain view.
-
-    Args:
-        folder: the study's folder, for the paths of logs.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def line(self, event: Event, state: StudyState) -> str:
-        """The event as a person would say it; empty for what nobody asks about."""
-        match event:
-            case SegmentStarted(boundary=0):
-                return f"trial {event.trial} starts: {config_text(event.config)}"
-            case Reported():
-                return self._reported(event, state)
-            case Decided(action="exploit"):
-                donor = state.trials[event.donor or event.trial]
-                changed = changes_text(donor.config, event.config or {})
-                return f"trial {event.trial} copies {event.donor} at {event.boundary}: {changed}"
-            case TrialInterrupted():
-                return (
-                    f"trial {event.trial} was interrupted ({event.failure}: {event.message});"
-                    " it will be taken up again"
-                )
-            case TrialEnded():
-                return self.ended(event, state.trials[event.trial])
-        return ""
-
-    def _reported(self, event: Reported, state: StudyState) -> str:
-        trial = state.trials[event.trial]
-        return (
-            f"trial {event.trial} {event.boundary}/{trial.boundaries}"
-            f"  {metric_name(state.metric)} {number(event.value)}"
-        )
-
-    def ended(self, event: TrialEnded, trial: TrialRecord) -> str:
-        """How a trial ended; a failure names its log."""
-        if event.state == "failed":
-            log = self._folder / "trials" / event.trial / "log.txt"
-            first = (event.message.strip().splitlines() or [""])[0]
-            return f"trial {event.trial} failed ({event.failure}): {first}  log: {log}"
-        best = f", best {number(trial.best.value)}" if trial.best else ""
-        return f"trial {event.trial} {event.state}{best}"
-
-
-class PlainView:
-    """One line an event, with the time since the start; for pipes, logs and `--plain`."""
-
-    def __init__(
-        self, surface: Surface, folder: Path, now: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._surface = surface
-        self._narrator = Narrator(folder)
-        self._now = now
-        self._start = now()
-
-    def __call__(self, event: Event, state: StudyState) -> None:
-        line = self._narrator.line(event, state)
-        if line:
-            self._surface.say(f"{clock(self._now() - self._start):>7}  {line}")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Nothing is held open."""
 
 
 class LiveView:

@@ -1,4 +1,4 @@
-"""What a sweep file would run, told without running it: pure arithmetic on a `SweepSpec`.
+"""What a sweep file would run, worked out and shown: pure arithmetic on a `SweepSpec`.
 
 Starts nothing, and loads Ray only to ask a cluster's size (`--address`). Numbers are upper bounds:
 early stopping, a budget or failures end a study sooner. The configurations listed are those the
@@ -14,13 +14,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.console import RenderableType
+from rich.text import Text
+
 from orchestrator.cluster import ray_session, slots, slots_for
 from orchestrator.events import Config, TrialProposed
 from orchestrator.searchers import given_proposals, make_searcher
 from search_spaces import SweepSpec
+from sweeps.text import count, number, setting, short_names
+from sweeps.views import METHOD_WORDS, SMOKE, cell, table
 
 LISTED = 100
 """Configurations worked out at most."""
+
+SHOWN = 24
+"""Configurations shown to a person; more are counted."""
 
 
 @dataclass(frozen=True)
@@ -147,3 +155,44 @@ def _slots(spec: SweepSpec, address: str | None) -> int:
             return slots(spec)
     gpus = len([p for p in Path("/dev").glob("nvidia*") if p.name[6:].isdigit()])
     return slots_for(spec, float(os.cpu_count() or 1), float(gpus))
+
+
+def plan_view(spec: SweepSpec, plan: Plan) -> list[RenderableType]:
+    """What would run: the arithmetic, the space, the configurations that are known."""
+    trials = "trials until the budget ends" if plan.trials is None else count(plan.trials, "trial")
+    boundaries = (
+        "as many as the data has steps for"
+        if plan.boundaries is None
+        else (f"{between(*plan.boundaries)} boundaries (evaluations)")
+    )
+    epochs = "" if plan.epochs is None else f", {number(plan.epochs)} epochs in all at most"
+    rounds = "" if plan.rounds is None else f", {count(plan.rounds, 'round')}"
+    shown: list[RenderableType] = [cell(SMOKE, "bold yellow")] if spec.smoke else []
+    shown += [
+        Text.assemble(
+            cell(spec.name, "bold"),
+            cell(f": {METHOD_WORDS[spec.method]}, {spec.metric.goal} {spec.metric.name}"),
+        ),
+        cell(f"{trials}, each {between(*plan.epochs_each)} epochs and {boundaries}{epochs}"),
+        cell(f"{count(plan.slots, 'slot')} here: so many trials train at the same time{rounds}"),
+        "",
+        table(["searched", "domain"], [[name, str(domain)] for name, domain in spec.space.items()]),
+    ]
+    if plan.first:
+        names = list(plan.first[0][2])
+        short = short_names(names)
+        rows = [
+            [n, origin, *[setting(config.get(name, "-")) for name in names]]
+            for n, origin, config in plan.first[:SHOWN]
+        ]
+        shown += ["", table([">trial", "from", *[f">{short[name]}" for name in names]], rows)]
+        hidden = (plan.trials or len(rows)) - len(rows)
+        if hidden > 0:
+            chosen = ", each chosen from the results so far" if spec.method == "bayes" else ""
+            shown.append(cell(f"and {count(hidden, 'more trial')}{chosen}", "dim"))
+    return shown
+
+
+def between(low: float, high: float) -> str:
+    """`4`, or `2 to 4` when the two differ."""
+    return number(low) if low == high else f"{number(low)} to {number(high)}"

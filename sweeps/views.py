@@ -31,11 +31,6 @@ from sweeps.text import (
 
 if TYPE_CHECKING:
     from orchestrator.results import StudyResult
-    from search_spaces import SweepSpec
-    from sweeps.plan import Plan
-
-SHOWN_PLANNED = 24
-"""Configurations in `sweep plan`; more are counted."""
 
 SMOKE = "SMOKE RUN: a tiny random model on a few rows; these numbers say nothing about the model."
 
@@ -272,44 +267,3 @@ def _study_row(found: StudyResult | StudyUnreadable) -> list[Any]:
     kind = state.method + (" (smoke)" if state.smoke else "")
     trials = counts_text(t.state for t in state.trials.values())
     return [found.folder.name, state_cell(found.status), kind, trials, best]
-
-
-def plan_view(spec: SweepSpec, plan: Plan) -> list[RenderableType]:
-    """What would run: the arithmetic, the space, the configurations that are known."""
-    trials = "trials until the budget ends" if plan.trials is None else count(plan.trials, "trial")
-    boundaries = (
-        "as many as the data has steps for"
-        if plan.boundaries is None
-        else (f"{between(*plan.boundaries)} boundaries (evaluations)")
-    )
-    epochs = "" if plan.epochs is None else f", {number(plan.epochs)} epochs in all at most"
-    rounds = "" if plan.rounds is None else f", {count(plan.rounds, 'round')}"
-    shown: list[RenderableType] = [cell(SMOKE, "bold yellow")] if spec.smoke else []
-    shown += [
-        Text.assemble(
-            cell(spec.name, "bold"),
-            cell(f": {METHOD_WORDS[spec.method]}, {spec.metric.goal} {spec.metric.name}"),
-        ),
-        cell(f"{trials}, each {between(*plan.epochs_each)} epochs and {boundaries}{epochs}"),
-        cell(f"{count(plan.slots, 'slot')} here: so many trials train at the same time{rounds}"),
-        "",
-        table(["searched", "domain"], [[name, str(domain)] for name, domain in spec.space.items()]),
-    ]
-    if plan.first:
-        names = list(plan.first[0][2])
-        short = short_names(names)
-        rows = [
-            [n, origin, *[setting(config.get(name, "-")) for name in names]]
-            for n, origin, config in plan.first[:SHOWN_PLANNED]
-        ]
-        shown += ["", table([">trial", "from", *[f">{short[name]}" for name in names]], rows)]
-        hidden = (plan.trials or len(rows)) - len(rows)
-        if hidden > 0:
-            chosen = ", each chosen from the results so far" if spec.method == "bayes" else ""
-            shown.append(cell(f"and {count(hidden, 'more trial')}{chosen}", "dim"))
-    return shown
-
-
-def between(low: float, high: float) -> str:
-    """`4`, or `2 to 4` when the two differ."""
-    return number(low) if low == high else f"{number(low)} to {number(high)}"

@@ -159,7 +159,7 @@ def population_study(spec: SweepSpec) -> list[Event]:
 def write_study(storage: Path, spec: SweepSpec, events: Sequence[Event]) -> Path:
     """Write a study's folder as the driver does; returns the folder."""
     folder = storage / spec.name
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     journal = Journal(folder / JOURNAL)
     journal.append(events)
     journal.close()

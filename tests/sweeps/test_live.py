@@ -5,7 +5,8 @@ from rich.console import Console
 from orchestrator.events import TrialInterrupted
 from orchestrator.state import StudyState
 from sweeps.console import Surface
-from sweeps.live import LiveView, PlainView, glance, glance_view, remaining_boundaries, time_left
+from sweeps.live import LiveView, glance, glance_view, remaining_boundaries, time_left
+from sweeps.narration import PlainView
 from tests.sweeps.studies import (
     config,
     population_spec,
