@@ -14,24 +14,24 @@ from orchestrator.dispatch import Command
 
 
 class Mailbox:
-    """Commands by worker, first in, first out. Runs as an asyncio actor."""
+    """Commands by address, first in, first out. Runs as an asyncio actor.
+
+    An address names one process (a worker that was started again has another), so nobody reads
+    what was meant for the process before.
+    """
 
     def __init__(self) -> None:
         self._queues: defaultdict[str, asyncio.Queue[Command]] = defaultdict(asyncio.Queue)
 
-    async def put(self, worker: str, command: Command) -> None:
-        """Leave a command for the worker."""
-        await self._queues[worker].put(command)
+    async def put(self, address: str, command: Command) -> None:
+        """Leave a command."""
+        await self._queues[address].put(command)
 
-    async def take(self, worker: str) -> Command:
-        """Wait for the worker's next command."""
-        return await self._queues[worker].get()
+    async def take(self, address: str) -> Command:
+        """Wait for the next command."""
+        return await self._queues[address].get()
 
-    async def peek(self, worker: str) -> Command | None:
+    async def peek(self, address: str) -> Command | None:
         """The worker's next command if it is here already."""
-        queue = self._queues[worker]
+        queue = self._queues[address]
         return None if queue.empty() else queue.get_nowait()
-
-    async def clear(self, worker: str) -> None:
-        """Forget what was meant for a worker that died."""
-        self._queues.pop(worker, None)

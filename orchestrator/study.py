@@ -154,6 +154,7 @@ class _Run:
         self._signal: int | None = None
         self._closed = False
         self._pids: dict[str, tuple[str, int]] = {}
+        self._addresses: dict[str, str] = {}
         self._sweeper = ThreadPoolExecutor(1, thread_name_prefix="delete")
         self.state = StudyState()
         self._scheduler = make_scheduler(spec)
@@ -176,7 +177,7 @@ class _Run:
 
         from orchestrator.mailbox import Mailbox
         from orchestrator.tune_adapter import run_workers
-        from orchestrator.worker import WorkerContext
+        from orchestrator.worker import WorkerContext, trainer_rank
 
         for event in first:
             self.state.apply(event)
@@ -184,7 +185,9 @@ class _Run:
             self._observe(event)
         self._record(first)
         self._mailbox = ray.remote(num_cpus=0)(Mailbox).remote()
-        context = WorkerContext(self.spec, self.folder.resolve(), self.cache.resolve(), self._mailbox)
+        context = WorkerContext(
+            self.spec, self.folder.resolve(), self.cache.resolve(), self._mailbox, trainer_rank
+        )
         count = slots(self.spec)
 
         def work() -> None:
@@ -287,7 +290,7 @@ class _Run:
         self._searcher.observe(event)
 
     def _send(self, worker: str, command: Command) -> None:
-        self._mailbox.put.remote(worker, command)
+        self._mailbox.put.remote(self._addresses[worker], command)
 
     def _propose(self, number: int) -> None:
         self._searcher.request(number, lambda proposal: self._proposed(number, proposal))
@@ -318,7 +321,7 @@ class _Run:
         match message:
             case {"what": "ready", "pid": pid, "node": node}:
                 self._pids[worker] = (node, pid)
-                self._mailbox.clear.remote(worker)
+                self._addresses[worker] = message["address"]
                 dispatcher.worker_ready(worker, pid, node)
             case {"what": "reported", "trial": trial, "segment": segment, "report": report}:
                 dispatcher.reported(worker, trial, segment, BoundaryReport(**report))

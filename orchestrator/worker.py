@@ -69,7 +69,9 @@ class TrialWorker(Trainable):
         self._writer = CheckpointWriter(context.study_folder)
         self._segment: Segment | None = None
         self._next: Command | None = None
-        self._tell("ready", pid=os.getpid(), node=ray.util.get_node_ip_address())
+        node = ray.util.get_node_ip_address()
+        self._address = f"{self._name}/{node}/{os.getpid()}"
+        self._tell("ready", pid=os.getpid(), node=node, address=self._address)
         threading.Thread(target=self._serve, name="serve", daemon=True).start()
 
     def step(self) -> dict[str, Any]:
@@ -107,7 +109,7 @@ class TrialWorker(Trainable):
     def _ask(self, *, wait: bool) -> Command | None:
         mailbox = self._context.mailbox
         method = mailbox.take if wait else mailbox.peek
-        command: Command | None = ray.get(method.remote(self._name))
+        command: Command | None = ray.get(method.remote(self._address))
         return command
 
     def _attempt(self, segment: Segment, until: int, *, begin: bool) -> None:
