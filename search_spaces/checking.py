@@ -6,12 +6,15 @@ import re
 from pathlib import Path
 from typing import Any
 
+from search_spaces.draft import Draft
 from search_spaces.errors import SpecError
 from search_spaces.findings import Findings
-from search_spaces.models import draft
+from search_spaces.models import fitted
 from search_spaces.normalise import normalise
-from search_spaces.parameters import check_parameters
-from search_spaces.parts import canonical_metric, natural_goal
+from search_spaces.parameters import check_parameters, check_training_arguments
+from search_spaces.parts import METRICS, MetricSpec, PopulationSpec, canonical_metric, natural_goal
+from search_spaces.rules import check_rules
+from search_spaces.rules_task import default_metrics
 from search_spaces.source import Document
 from search_spaces.spec import Sweep, SweepSpec
 
@@ -20,47 +23,67 @@ def check(
     document: Document,
     path: Path,
     text: str,
+    findings: Findings,
     *,
-    allow_code: bool,
-    force: bool,
-    name: str | None,
+    allow_code: bool = False,
 ) -> Sweep:
-    """Return the sweep of a parsed file; arguments as of `read_sweep`.
+    """Return the sweep of a parsed file.
+
+    Args:
+        document: the file with the overrides in it.
+        path: the file.
+        text: the file's text as it was read.
+        findings: may hold faults already, such as those of overrides.
+        allow_code: as of `read_sweep`.
 
     Raises:
         SpecError: the file has faults.
     """
-    findings = Findings(document, force=force)
     raw = document.data()
     if not isinstance(raw, dict):
         findings.fault((), "must be a mapping of keys", mend="`sweep init METHOD` writes one")
         raise SpecError(findings.faults, document.source, document.lines)
     data = normalise(raw, findings)
-    if name is not None:
-        data["name"] = name
-    data.setdefault("name", _file_name(path))
-    check_parameters(data, findings)
-    for key in [k for k in data.get("parameters", {}) if findings.is_bad("parameters", k)]:
-        data["parameters"].pop(key)
-    spec, _ = draft(data, findings)
+    data.setdefault("name", file_name(path))
+    if data.get("method") == "pbt" and "population" not in data:
+        data["population"] = {}
+        findings.note(f"population is not given: {PopulationSpec().size} members")
+    space = check_parameters(data, findings)
+    constants = check_training_arguments(data, findings)
+    right: dict[str, Any] = dict(data)
+    for key, kept in (("parameters", space), ("training_arguments", constants)):
+        if isinstance(data.get(key), dict):
+            right[key] = {k: v for k, v in data[key].items() if k in kept}
+    spec, given = fitted(right, findings)
+    given["parameters"] = data.get("parameters")
+    spec = _filled(spec, given)
+    check_rules(Draft(spec, space, given, findings, allow_code))
     if findings.faults:
         raise SpecError(findings.faults, document.source, document.lines)
-    return Sweep(spec=_filled(spec, data), notes=tuple(findings.notes), path=path, source=text)
+    return Sweep(spec=spec, notes=tuple(findings.notes), path=path, source=text)
 
 
-def _file_name(path: Path) -> str:
+def file_name(path: Path) -> str:
+    """Return a study's name made from a file's: its letters, digits, `.`, `_` and `-`."""
     cleaned = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")
     return cleaned[:64] or "sweep"
 
 
-def _filled(spec: SweepSpec, data: dict[str, Any]) -> SweepSpec:
-    """Return spec with the defaults that depend on other keys."""
-    changes: dict[str, Any] = {}
-    metrics = spec.task.metrics or ("accuracy",)
+def _filled(spec: SweepSpec, given: dict[str, Any]) -> SweepSpec:
+    """Return spec with the defaults that depend on other keys: metrics and metric."""
+    metrics = spec.task.metrics or default_metrics(spec.task.problem)
     metric = spec.metric
-    if "metric" not in data:
-        metric = type(metric)(name=canonical_metric(metrics[0]), goal=natural_goal(metrics[0]))
-        changes["metric"] = metric
-    if not spec.task.metrics:
-        changes["task"] = spec.task.model_copy(update={"metrics": metrics})
-    return spec.model_copy(update=changes)
+    named = isinstance(given.get("metric"), dict) and "name" in given["metric"]
+    if not named:
+        goal = natural_goal(metrics[0])
+        if isinstance(given.get("metric"), dict) and "goal" in given["metric"]:
+            goal = metric.goal
+        metric = MetricSpec(name=canonical_metric(metrics[0]), goal=goal)
+    bare = metric.name.removeprefix("eval_")
+    if not spec.task.metrics and named and bare in METRICS:
+        # Asked for by name, and no list says otherwise: it is what the task computes.
+        metrics = (bare,)
+    if spec.task.is_own_file:
+        metrics = spec.task.metrics
+    task = spec.task.model_copy(update={"metrics": metrics})
+    return spec.model_copy(update={"metric": metric, "task": task})

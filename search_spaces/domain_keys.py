@@ -53,13 +53,17 @@ _MAX_STEPS = 10**12
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with an entry: under which of its keys, the rule, what was given, the mend."""
+    """What is wrong with an entry: under which of its keys, the rule, what was given, the mend.
+
+    `quotes` names keys of the entry whose values are to be shown as they were written.
+    """
 
     path: tuple[str | int, ...]
     rule: str
     got: str = ""
     mend: str = ""
     at_key: bool = False
+    quotes: tuple[str, ...] = ()
 
 
 class _Entry:
@@ -103,8 +107,8 @@ class _Entry:
                 "min", "must be above 0 on a logarithmic scale", "write a small number such as 1e-6"
             )
         elif low > high:
-            got = f"min {shown(low)}, max {shown(high)}"
-            self.refuse("min", "must be below max", "swap the two", got)
+            rule, mend = "must be below max", "swap the two"
+            self.problems.append(Problem(("min",), rule, "", mend, quotes=("min", "max")))
         elif low == high:
             mend = f"write {{value: {shown(low)}}} for a constant"
             self.refuse("min", "must be below max", mend, f"{shown(low)} for both")
@@ -122,18 +126,21 @@ class _Entry:
         return None
 
 
-def number_mend(value: object) -> str:
-    """Return the mend for a value that should have been a number."""
+def number_mend(value: object, *, whole: bool = False) -> str:
+    """Return the mend for a value that should have been a number, or a whole one."""
+    usual = "write a whole number such as 8" if whole else "write a number such as 1e-5"
+    if isinstance(value, float) and whole and abs(value) < 1e15:
+        return f"write {round(value)}"
     if isinstance(value, str):
         try:
             number = float(value.replace("_", "").replace(",", ""))
         except ValueError:
-            return "write a number such as 1e-5"
+            return usual
         if math.isfinite(number):
             return (
                 f"this is text: write {value.strip().replace('_', '').replace(',', '')}, no quotes"
             )
-    return "write a number such as 1e-5"
+    return usual
 
 
 def _uniform(entry: _Entry) -> Domain | None:

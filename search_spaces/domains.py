@@ -17,13 +17,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
-from typing import Any
+from typing import Any, TypeGuard
 
 Factors = tuple[float, float]
 """Perturbation factors of population-based training: one below 1, one above 1."""
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[int | float]:
     """Return whether value is a finite int or float; a bool is none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
@@ -106,8 +106,8 @@ class _FloatRange(Domain):
 
     def clip(self, value: Any) -> float:
         if not is_number(value):
-            return next(iter(self.grid(1)))
-        return min(max(float(value), self.low), self.high)
+            return float(self.grid(1)[0])
+        return float(min(max(value, self.low), self.high))
 
     def perturb(self, value: Any, rng: Random, factors: Factors) -> float:
         current = self.clip(value)
@@ -194,7 +194,7 @@ class IntUniform(Domain):
     def clip(self, value: Any) -> int:
         if not is_number(value):
             return (self.low + self.high) // 2
-        return min(max(round(value), self.low), self.high)
+        return int(min(max(round(value), self.low), self.high))
 
     def perturb(self, value: Any, rng: Random, factors: Factors) -> int:
         current = self.clip(value)

@@ -100,7 +100,8 @@ class Fault:
         if not self.place.label and 0 < self.place.line <= len(lines):
             parts += _excerpt(lines[self.place.line - 1], self.place)
         if self.mend:
-            parts.append(f"    mend: {printable(self.mend, 1000)}.")
+            stop = "" if self.mend.endswith(("?", ".")) else "."
+            parts.append(f"    mend: {printable(self.mend, 1000)}{stop}")
         return "\n".join(parts)
 
 

@@ -48,6 +48,13 @@ class Findings:
         """Return where the value (or the key) of a path after translation stands."""
         return self.document.place(self.where(path), key=key)
 
+    def written(self, path: Path_) -> str:
+        """Return the value at a path after translation as its writer wrote it, "" for none."""
+        node = self.document.node(self.where(path))
+        if node is None:
+            return ""
+        return printable(node.text, 80) if node.text is not None else shown(node.data())
+
     def fault(
         self,
         path: Path_,
@@ -74,8 +81,7 @@ class Findings:
             return
         original = self.where(path)
         if got is ...:
-            node = self.document.node(original)
-            got = shown(node.data()) if node is not None and not at_key else ""
+            got = "" if at_key else self.written(path)
         if sense:
             mend = f"{mend}, or pass --force" if mend else "pass --force if you mean it"
         place = self.document.place(original, key=at_key)

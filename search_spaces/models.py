@@ -12,8 +12,8 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from search_spaces.domain_keys import number_mend
-from search_spaces.errors import did_you_mean, shown
-from search_spaces.findings import Findings
+from search_spaces.errors import did_you_mean
+from search_spaces.findings import Findings, dotted
 from search_spaces.parts import Refusal
 from search_spaces.source import Path_
 from search_spaces.spec import SweepSpec
@@ -68,7 +68,7 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     return next((m for m in found if m is not None), None)
 
 
-def draft(data: dict[str, Any], findings: Findings) -> tuple[SweepSpec, dict[str, Any]]:
+def fitted(data: dict[str, Any], findings: Findings) -> tuple[SweepSpec, dict[str, Any]]:
     """Return a spec of all that fits in data, and that data; what does not fit is a fault.
 
     Args:
@@ -113,9 +113,7 @@ def _report(found: Any, data: dict[str, Any], findings: Findings) -> None:
 
 def _words(kind: str, context: dict[str, Any], value: Any) -> tuple[str, str]:
     if kind in ("int_type", "float_type"):
-        mend = number_mend(value)
-        if isinstance(value, float) and kind == "int_type":
-            mend = f"write {round(value)}" if abs(value) < 1e15 else "write a whole number"
+        mend = number_mend(value, whole=kind == "int_type")
         return _KIND[kind][0], mend
     if kind in _KIND:
         return _KIND[kind]
@@ -150,33 +148,35 @@ def _unknown(path: Path_, findings: Findings) -> None:
 
 def _missing(path: Path_, findings: Findings) -> None:
     mends = {
-        ("task",): "say what is trained: task: {model: ..., dataset: {path: ..., text: [...]}}",
-        ("method",): "write method: grid, random, bayes or pbt",
-        ("name",): "write name: my-sweep",
+        "task": "say what is trained: task: {model: ..., dataset: {path: ..., text: [...]}}",
+        "method": "write method: grid, random, bayes or pbt",
+        "name": "write name: my-sweep",
     }
-    mend = mends.get(path, f"write {path[-1]}: ...")
+    mend = mends.get(dotted(path), f"write {path[-1]}: ...")
     findings.fault(path, "is missing", got="", mend=mend, at_key=True)
 
 
+def _inside(data: Any, step: Any) -> bool:
+    if isinstance(data, dict):
+        return step in data
+    return isinstance(data, list | tuple) and isinstance(step, int) and step < len(data)
+
+
 def _at(data: Any, path: Path_) -> Any:
+    step: Any
     for step in path:
-        if (isinstance(data, dict) and step in data) or (
-            isinstance(data, list | tuple) and isinstance(step, int) and step < len(data)
-        ):
-            data = data[step]
-        else:
+        if not _inside(data, step):
             return None
+        data = data[step]
     return data
 
 
 def _real_path(loc: Path_, data: Any) -> Path_:
     """Return the part of pydantic's location that is in data (it adds names of union members)."""
     real: list[str | int] = []
+    step: Any
     for step in loc:
-        inside = (isinstance(data, dict) and step in data) or (
-            isinstance(data, list | tuple) and isinstance(step, int) and step < len(data)
-        )
-        if not inside:
+        if not _inside(data, step):
             break
         real.append(step)
         data = data[step]
@@ -196,6 +196,3 @@ def _take_out(data: Any, path: Path_) -> None:
     elif isinstance(holder, list) and path[:-1]:
         # A list with a hole would shift the places of what follows: the whole list goes.
         _take_out(data, path[:-1])
-
-
-__all__ = ["draft", "keys_of", "model_at", "shown"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -41,6 +41,7 @@ METRICS = (
 MINIMIZED = ("loss", "mse", "mae", "rmse", "error", "perplexity", "wer", "cer")
 """Words at the end of a metric's name for which less is better."""
 SplitName = Literal["train", "validation", "test"]
+SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 TRACKERS = ("none", "wandb")
 
 

@@ -1,4 +1,4 @@
-"""A sweep file -> Sweep, or all of its faults at once."""
+"""Reads a sweep file with its overrides: the way in to this package."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from search_spaces.checking import check
+from search_spaces.errors import Fault
+from search_spaces.findings import Findings
+from search_spaces.overrides import apply_overrides, with_name
 from search_spaces.source import Document, parse, read_text
 from search_spaces.spec import Sweep
 
@@ -22,15 +25,25 @@ def read_sweep(
 
     Args:
         path: the YAML file.
-        overrides: `a.b.c=value`, each replacing or adding one key; the value is parsed as YAML.
+        overrides: `a.b.c=value` each, replacing, adding or (with null) removing one key; the
+            value is parsed as YAML.
         allow_code: whether the file may name a person's own Python file or trust remote code.
-        force: whether values that are right but make no sense are let through.
+        force: whether values that can be used but make no sense are let through.
         name: the study's name instead of the file's.
 
     Raises:
         SpecError: the file has faults; all of them are in it.
+        SweepError: transformers, whose fields the file names, is not installed.
     """
     path = Path(path)
     text, lines = read_text(path)
-    document = Document(parse(text, str(path), lines), str(path), lines)
-    return check(document, path, text, allow_code=allow_code, force=force, name=name)
+    root = parse(text, str(path), lines)
+    faults: list[Fault] = []
+    if root.kind == "mapping":
+        root, faults = apply_overrides(root, overrides)
+        if name is not None:
+            root = with_name(root, name)
+    document = Document(root, str(path), lines)
+    findings = Findings(document, force=force)
+    findings.faults += faults
+    return check(document, path, text, findings, allow_code=allow_code)

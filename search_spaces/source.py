@@ -15,7 +15,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ class Node:
         items: of a sequence.
         entries: of a mapping: key -> (place of the key, value).
         quoted: whether a scalar stood in quotes or in a block, so that it is text for certain.
-        end: (line, column) where the value ends; of a mapping or sequence, a guess.
+        text: a plain number as it was written (1e-5); None for everything else.
     """
 
     place: Place
@@ -66,6 +66,7 @@ class Node:
     items: tuple[Node, ...] = ()
     entries: dict[str, tuple[Place, Node]] | None = None
     quoted: bool = False
+    text: str | None = None
 
     def data(self) -> Any:
         """Return the value as plain data: dict, list, str, int, float, bool, None."""
@@ -285,7 +286,9 @@ class _Builder:
         if isinstance(event, yaml.ScalarEvent):
             quoted = event.style is not None
             value = event.value if quoted else resolve(event.value, place)
-            node = Node(place, "scalar", value, quoted=quoted)
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            text = event.value if is_number and not quoted else None
+            node = Node(place, "scalar", value, quoted=quoted, text=text)
         elif isinstance(event, yaml.SequenceStartEvent):
             items = []
             while not isinstance(inner := next(self._events), yaml.SequenceEndEvent):
@@ -307,7 +310,7 @@ class _Builder:
             )
         node, values = self._anchors[anchor]
         self._counted(place, values)
-        return Node(place, node.kind, node.value, node.items, node.entries, node.quoted)
+        return replace(node, place=place)
 
     def _entries(self, level: int) -> dict[str, tuple[Place, Node]]:
         entries: dict[str, tuple[Place, Node]] = {}
