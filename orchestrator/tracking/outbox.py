@@ -87,7 +87,7 @@ class Outbox(Deferred):
         self._wake = threading.Event()
         self._lanes: dict[str, _Lane] = {}
         self._finished: set[str] = set()
-        self._failures = 0
+        self._failures = self._deaths = 0
         self._retry_at = 0.0
         self._busy_since: float | None = None
         self._dropped = 0
@@ -174,6 +174,8 @@ class Outbox(Deferred):
 
     def _finish_sending(self) -> None:
         self.pump()
+        if self._deaths and not self._failures:
+            self.pump()
         if self._tracker is None or self._stopped:
             return
         try:
@@ -239,6 +241,7 @@ class Outbox(Deferred):
                 lane.finish = None  # taken up again before its end was told
                 if call != lane.opened and not self._attempt(lane, call):
                     return False
+                lane.opened = call
             case _:
                 if not self._attempt(lane, call):
                     return False
@@ -276,6 +279,7 @@ class Outbox(Deferred):
         try:
             self._busy_since = self._clock()
             perform(self._tracker, call)
+            self._deaths = 0
         except TrackerDied as error:
             self._failed(error)
             return False
@@ -297,9 +301,14 @@ class Outbox(Deferred):
             return True
         if self._clock() < lane.finish_due and not self._closing:
             return True
+        with self._lock:
+            if lane.backlog.unread(lane.position, 1):
+                return True  # one more line came; it has woken the thread
+            self._finished.add(lane.name)
         if not self._attempt(lane, lane.finish):
+            with self._lock:
+                self._finished.discard(lane.name)
             return False
-        self._finished.add(lane.name)
         self._forget(lane)
         return True
 
@@ -314,6 +323,10 @@ class Outbox(Deferred):
             with self._lock:
                 for lane in self._lanes.values():
                     lane.opened = None
+            self._deaths += 1
+            if self._deaths == 1:  # a new process may do at once; one that dies again may not
+                self._notices.outage(in_one_line(error), self._folder)
+                return
         first, longest = self._retry_s
         self._retry_at = self._clock() + min(longest, first * 2**self._failures)
         self._failures += 1

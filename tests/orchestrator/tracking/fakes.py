@@ -19,7 +19,7 @@ metric: {{name: accuracy, goal: maximize}}
 task:
   type: text-classification
   model: some/model
-  dataset: {{path: json, data_files: {{train: a.json, validation: b.json}}, text: text, label: label}}
+  dataset: {{path: json, data_files: {{train: a.json, validation: b.json}}, text: t, label: l}}
   metrics: [accuracy]
 training_arguments:
   num_train_epochs: 2
@@ -28,8 +28,8 @@ training_arguments:
   load_best_model_at_end: true
 parameters:
   learning_rate: {{values: [1e-5, 2e-5, 3e-5]}}
-  task.model_config.hidden_dropout_prob: {{values: [0.0, 0.1]}}
-run_cap: 4
+  {second}: {{values: [0.0, 0.1]}}
+run_cap: 8
 tracking: {{backends: [{backends}], project: proj, tags: [mine], {more}}}
 """
 
@@ -39,7 +39,8 @@ def toy_spec(
 ) -> SweepSpec:
     """Read a small sweep with tracking."""
     path = folder / "toy.yaml"
-    path.write_text(SWEEP.format(method=method, backends=backends, more=more))
+    second = "weight_decay" if method == "pbt" else "task.model_config.hidden_dropout_prob"
+    path.write_text(SWEEP.format(method=method, second=second, backends=backends, more=more))
     return read_sweep(path).spec
 
 

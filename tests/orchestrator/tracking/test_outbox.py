@@ -212,7 +212,8 @@ def test_the_best_model_is_sent_without_a_run_and_again_after_an_outage(tmp_path
     model = BestModel(folder="best", study="toy", trial="t0", metadata={"eval_accuracy": 0.9})
     down = Bench(tmp_path, FakeTracker(Fault("log_best_model", error=TrackerDied)))
     down.outbox.log_best_model(model)
-    assert down.pump() == pytest.approx(1.0)
+    assert down.pump() == 0.0, "a new process may do at once"
+    assert down.pump() == pytest.approx(1.0), "one that dies again waits"
     down.outbox.close(1)
     up = Bench(tmp_path)
     up.pump()

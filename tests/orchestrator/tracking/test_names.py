@@ -1,0 +1,34 @@
+"""Log lines get the names that the Trainer's own integrations use."""
+
+from __future__ import annotations
+
+import numpy
+import pytest
+
+from orchestrator.tracking.tracker import SUMMARY_NAMES, trainer_names
+
+LINES = [
+    {"loss": 0.69, "grad_norm": 1.5, "learning_rate": 1e-5, "epoch": 0.5},
+    {"eval_loss": 0.6, "eval_accuracy": 0.5, "eval_runtime": 1.0, "epoch": 1.0},
+    {"test_accuracy": 0.4},
+]
+
+
+def test_step_and_values_part() -> None:
+    assert trainer_names({"loss": 1.0, "step": 3}) == ({"train/loss": 1.0}, 3)
+    assert trainer_names({"eval_loss": 1.0, "global_step": 4}) == ({"eval/loss": 1.0}, 4)
+    assert trainer_names({"eval_loss": 1.0}) == ({"eval/loss": 1.0}, None)
+
+
+def test_what_no_tracker_can_chart_is_left_out() -> None:
+    line = {"a": None, "b": [1], "c": numpy.float32(0.5), "d": "text"}
+    assert trainer_names(line) == ({"train/c": 0.5, "train/d": "text"}, None)
+
+
+@pytest.mark.slow
+def test_the_names_are_those_of_transformers() -> None:
+    integrations = pytest.importorskip("transformers.integrations.integration_utils")
+    for line in LINES:
+        assert trainer_names(line)[0] == integrations.rewrite_logs(line)
+    source = integrations.WandbCallback.on_log.__code__.co_consts
+    assert any(isinstance(const, tuple) and set(const) == SUMMARY_NAMES for const in source)
