@@ -53,7 +53,7 @@ class Bayes(Searcher):
             name: axis_of(domain) for name, domain in self.space.items() if varies(domain)
         }
         self._listable = point_count(self.space) is not None
-        self._trials: dict[str, _Trial] = {}
+        self.trials: dict[str, _Trial] = {}
         self._keys: set[str] = set()
         self.startup = max(4, min(10, 2 * len(self._axes)))
 
@@ -62,13 +62,13 @@ class Bayes(Searcher):
         super().observe(event)
         match event:
             case TrialProposed(trial=trial):
-                self._trials[trial] = _Trial(event.config)
+                self.trials[trial] = _Trial(event.config)
                 self._keys.add(key_of(event.config))
             case Reported(trial=trial):
-                self._trials[trial].values[event.boundary] = _finite(event.value)
+                self.trials[trial].values[event.boundary] = _finite(event.value)
             case TrialEnded(trial=trial):
-                self._trials[trial].state = event.state
-                self._trials[trial].failure = event.failure
+                self.trials[trial].state = event.state
+                self.trials[trial].failure = event.failure
 
     def prepare(self) -> None:
         """Import the sampler's libraries."""
@@ -78,7 +78,7 @@ class Bayes(Searcher):
 
     def search(self, number: int) -> Config | None:
         """The sampler's next configuration; one never proposed before where there is one."""
-        told = told_values(self._trials.values(), self.spec.metric.sign)
+        told = told_values(self.trials.values(), self.spec.metric.sign)
         if len(told) < self.startup or not self._axes:
             config = self._spread(number)
         else:
@@ -123,15 +123,15 @@ class Bayes(Searcher):
                 distributions=distributions,
                 state=TrialState.RUNNING,
             )
-            for trial in self._trials.values()
+            for trial in self.trials.values()
             if trial.state is None
         ]
-        study = optuna.create_study(direction="maximize", sampler=self._sampler(number))
+        study = optuna.create_study(direction="maximize", sampler=self.sampler(number))
         study.add_trials(trials)
         asked = study.ask(distributions).params
         return self.space.clip({name: self._axes[name].decode(asked[name]) for name in self._axes})
 
-    def _sampler(self, number: int) -> BaseSampler:
+    def sampler(self, number: int) -> BaseSampler:
         from optuna.samplers import GPSampler, TPESampler
 
         seed = derived(self.spec.seed, "bayes", number) % 2**32
@@ -146,7 +146,7 @@ class Bayes(Searcher):
             return self.spec.sampler == "gp"
         if self.spec.early_terminate is not None:
             return False
-        return max(number + 1, self.spec.trial_limit or 0) < GP_TRIALS
+        return max(number, self.spec.trial_limit or 0) < GP_TRIALS
 
     def _another(self, number: int, config: Config) -> Config | None:
         """A configuration near this one that was not proposed yet; None: there is none."""

@@ -76,9 +76,9 @@ class Population(Scheduler):
 
     Synchronous: the members of a generation are compared when the last living one has come to
     the boundary. Asynchronous: a member is compared at once with those that have come to the
-    same boundary before it, and copies only what is already committed; it goes on unchanged
-    while fewer than half of the population (two at least) stand there, because among fewer the
-    last is last by chance.
+    same boundary before it, and waits for nobody but its donor's commit; it goes on unchanged
+    while fewer than half of the population (two at least) have come there, because among fewer
+    the last is last by chance.
 
     Of n members compared the last ceil(n * quantile_fraction) are receivers, as many of the
     first donors, at most half each, at least one when n is 2 or more. A receiver only copies who
@@ -177,13 +177,17 @@ class Population(Scheduler):
         """Decisions by boundary, then member number."""
         due: list[Decided] = []
         for boundary in sorted(self._open):
-            waiting = [m for m in self._by_number() if m.awaits(boundary)]
+            waiting = [m for m in self._members.values() if m.awaits(boundary)]
             here = [m for m in waiting if boundary in m.costs]
             if not here:
                 self._open.discard(boundary)
             elif self._synchronous and (len(here) < len(waiting) or self._incomplete):
                 continue
-            due += [d for m in here if (d := self._decide(m, boundary)) is not None]
+            ranking = self._ranking(boundary)
+            places = {member.id: place for place, member in enumerate(ranking, start=1)}
+            for member in sorted(here, key=lambda m: m.number):
+                decision = self._decide(member, boundary, ranking, places[member.id])
+                due += [decision] if decision is not None else []
         return due
 
     def keeps(self, trial: str, boundary: int) -> bool:
@@ -201,26 +205,25 @@ class Population(Scheduler):
         """Whether members are still to be proposed."""
         return len(self._members) < self._size
 
-    def _by_number(self) -> list[_Member]:
-        return sorted(self._members.values(), key=lambda member: member.number)
-
     def _ranking(self, boundary: int) -> list[_Member]:
         """Members compared at this boundary, best first; those that failed are out of it."""
         here = [m for m in self._members.values() if m.ended != "failed" and boundary in m.costs]
         return sorted(here, key=lambda m: (m.costs[boundary], m.number))
 
-    def _decide(self, member: _Member, boundary: int) -> Decided | None:
+    def _decide(
+        self, member: _Member, boundary: int, ranking: list[_Member], place: int
+    ) -> Decided | None:
         """The decision about a member that has come to this boundary; None: not yet."""
-        ranking = self._ranking(boundary)
         share = _share(len(ranking), self._quantile_fraction)
-        place = ranking.index(member) + 1
         diverged = member.costs[boundary] == math.inf
+        if self._synchronous and place <= share and not self._saved(member, boundary):
+            return None  # going on now, it could overtake the checkpoint that others will ask for
         reason = f"rank {place} of {len(ranking)} at boundary {boundary}"
         stay = Decided(trial=member.id, boundary=boundary, action="continue", reason=reason)
         if not diverged and (place <= len(ranking) - share or self._too_few(len(ranking))):
             return stay
         better = (m for m in ranking if m.costs[boundary] < member.costs[boundary])
-        donors = [m for m in better if self._may_donate(m, boundary)][: max(share, 1)]
+        donors = [m for m in better if m.may_donate(boundary)][: max(share, 1)]
         if not donors:
             return None if diverged and self._donor_may_come(boundary) else stay
         donor = generator(self._seed, "exploit", member.id, boundary).choice(donors)
@@ -235,11 +238,8 @@ class Population(Scheduler):
             reason=reason,
         )
 
-    def _may_donate(self, member: _Member, boundary: int) -> bool:
-        """A generation waits for a donor's commit; an asynchronous receiver does not."""
-        if self._synchronous:
-            return member.may_donate(boundary)
-        return member.may_donate(boundary) and boundary in member.committed
+    def _saved(self, member: _Member, boundary: int) -> bool:
+        return boundary in member.committed or not member.may_donate(boundary)
 
     def _too_few(self, count: int) -> bool:
         """Whether an asynchronous comparison among so many says nothing yet."""
