@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from orchestrator.checkpoints import checkpoint_path
 from orchestrator.errors import TrialError
 from orchestrator.hyperparameters import ConfiguredTrainer, follows_metric, reapply
+from orchestrator.resuming import Resumed, boundary_step
 from orchestrator.segment import Best, BoundaryReport, Segment
 from orchestrator.snapshot import RngState, rng_state, set_rng_state
 from orchestrator.trial_log import History
@@ -35,26 +35,6 @@ _TIMINGS = (
     "_model_preparation_time",
 )
 """Ends of evaluation "metrics" that measure the machine; they differ from run to run."""
-
-
-def boundary_step(boundary: int, boundaries: int, max_steps: int) -> int:
-    """Return the optimizer step at which boundary k of K stands: ceil(k * max_steps / K)."""
-    return -(-boundary * max_steps // boundaries)
-
-
-@dataclass(frozen=True)
-class Resumed:
-    """What a checkpoint holds beside what the Trainer loads itself.
-
-    Attributes:
-        epoch_rng: the generators when its epoch began.
-        rng: the generators at its boundary.
-        max_steps: optimizer steps of the whole run that wrote it.
-    """
-
-    epoch_rng: RngState
-    rng: RngState
-    max_steps: int
 
 
 class Boundaries(TrainerCallback):

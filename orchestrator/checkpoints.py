@@ -12,27 +12,19 @@ into the journal, so a whole folder put in another's place is noticed too.
 from __future__ import annotations
 
 import errno
-import hashlib
-import json
 import os
 import shutil
-import stat
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from orchestrator.errors import StudyError
+from orchestrator.manifest import MANIFEST, CheckpointError, Manifest, seal, sync_folder, verify
 
-MANIFEST = "manifest.json"
 STATE = "state.json"
 _UNFINISHED = ".unfinished"
 _REMOVED = ".removed"
-
-
-class CheckpointError(StudyError):
-    """A checkpoint is not what was committed; the message names the bad file."""
 
 
 class Writable(Protocol):
@@ -41,21 +33,6 @@ class Writable(Protocol):
     def write(self, folder: Path) -> None:
         """Write all files of the checkpoint into an empty folder."""
         ...
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What was committed.
-
-    Attributes:
-        files: name relative to the folder -> (size in bytes, SHA-256 in hex).
-        sha256: of the manifest file itself; equal sums mean equal checkpoints.
-        size_bytes: of all files, the manifest included.
-    """
-
-    files: dict[str, tuple[int, str]]
-    sha256: str
-    size_bytes: int
 
 
 def checkpoint_path(trial: str, segment: int, boundary: int) -> Path:
@@ -82,41 +59,17 @@ def commit(study_folder: Path, path: Path, snapshot: Writable) -> Manifest:
     try:
         temporary.mkdir()
         snapshot.write(temporary)
-        manifest = _seal(temporary)
+        manifest = seal(temporary)
         if final.exists():
             remove(final)
         temporary.rename(final)
-        _sync_folder(final.parent)
+        sync_folder(final.parent)
     except BaseException as error:
-        full = _is_full(final.parent)
+        full = isinstance(error, Exception) and _says_full(error, final.parent)
         shutil.rmtree(temporary, ignore_errors=True)
-        if full and isinstance(error, Exception) and not isinstance(error, OSError):
-            # torch and safetensors raise errors of their own that do not hold the number.
+        if full and not isinstance(error, OSError):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(final)) from error
         raise
-    return manifest
-
-
-def verify(folder: Path, sha256: str | None = None) -> Manifest:
-    """Check every file of a committed checkpoint against its manifest.
-
-    Args:
-        folder: the checkpoint.
-        sha256: the sum that was committed, when known: notices a checkpoint put in another's
-            place.
-
-    Raises:
-        CheckpointError: the checkpoint or one of its files is missing, damaged, or foreign.
-    """
-    manifest = _read_manifest(folder)
-    if sha256 is not None and manifest.sha256 != sha256:
-        raise CheckpointError(
-            f"{folder / MANIFEST} is not the one that was committed: its SHA-256 is "
-            f"{manifest.sha256}, the journal says {sha256}",
-            mend="use the checkpoint before it",
-        )
-    for name in sorted(manifest.files.keys() | _file_names(folder)):
-        _verify_file(folder, name, manifest.files.get(name))
     return manifest
 
 
@@ -259,107 +212,13 @@ class CheckpointWriter:
             job.on_error(error)
 
 
-def _seal(folder: Path) -> Manifest:
-    """Sum and sync every file, then write the manifest beside them."""
-    files = {name: _digest(folder / name, sync=True) for name in sorted(_file_names(folder))}
-    body = {
-        "version": 1,
-        "files": {name: {"size": size, "sha256": sha} for name, (size, sha) in files.items()},
-    }
-    raw = (json.dumps(body, indent=1) + "\n").encode()
-    with (folder / MANIFEST).open("wb") as file:
-        file.write(raw)
-        file.flush()
-        os.fsync(file.fileno())
-    for parent, _, _ in os.walk(folder):
-        _sync_folder(Path(parent))
-    return _manifest(files, raw)
-
-
-def _manifest(files: dict[str, tuple[int, str]], raw: bytes) -> Manifest:
-    size = len(raw) + sum(size for size, _ in files.values())
-    return Manifest(files, hashlib.sha256(raw).hexdigest(), size)
-
-
-def _read_manifest(folder: Path) -> Manifest:
-    try:
-        raw = (folder / MANIFEST).read_bytes()
-    except OSError as error:
-        raise CheckpointError(
-            f"{folder / MANIFEST} cannot be read ({error.strerror}): no checkpoint was committed "
-            "here, or it was deleted",
-            mend="use the checkpoint before it",
-        ) from error
-    try:
-        listed = json.loads(raw)["files"]
-        files = {str(name): (int(f["size"]), str(f["sha256"])) for name, f in listed.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(
-            f"{folder / MANIFEST} is damaged: it must be JSON with `files`",
-            mend="use the checkpoint before it",
-        ) from error
-    return _manifest(files, raw)
-
-
-def _verify_file(folder: Path, name: str, committed: tuple[int, str] | None) -> None:
-    path = folder / name
-    if committed is None:
-        raise CheckpointError(
-            f"{path} does not belong to the checkpoint: its manifest does not list it",
-            mend="delete the file if you put it there, else use the checkpoint before it",
-        )
-    try:
-        is_file = stat.S_ISREG(path.lstat().st_mode)
-        found = _digest(path) if is_file else None
-    except OSError as error:
-        problem = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
-        raise CheckpointError(
-            f"{path} {problem}; the manifest lists it with {committed[0]} bytes",
-            mend="use the checkpoint before it",
-        ) from error
-    if found is None:
-        raise CheckpointError(f"{path} is not a plain file", mend="use the checkpoint before it")
-    if found != committed:
-        problem = (
-            f"has {found[0]} bytes, {committed[0]} were committed"
-            if found[0] != committed[0]
-            else f"has SHA-256 {found[1]}, {committed[1]} was committed"
-        )
-        raise CheckpointError(f"{path} {problem}", mend="use the checkpoint before it")
-
-
-def _file_names(folder: Path) -> set[str]:
-    names: set[str] = set()
-    for parent, folders, files in os.walk(folder):
-        here = Path(parent).relative_to(folder)
-        links = [name for name in folders if (Path(parent) / name).is_symlink()]
-        names.update((here / name).as_posix() for name in (*files, *links))
-    return names - {MANIFEST}
-
-
-def _digest(path: Path, *, sync: bool = False) -> tuple[int, str]:
-    with path.open("rb") as file:
-        if sync:
-            os.fsync(file.fileno())
-        digest = hashlib.file_digest(file, "sha256")
-        return file.tell(), digest.hexdigest()
-
-
 def _make_folders(folder: Path, root: Path) -> None:
     """Like mkdir -p, but a folder that was made is also on disk in its parent."""
     missing = [f for f in (folder, *folder.parents) if root in f.parents and not f.exists()]
     root.mkdir(parents=True, exist_ok=True)
     for part in reversed(missing):
         part.mkdir(exist_ok=True)
-        _sync_folder(part.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_folder(part.parent)
 
 
 def _delete(folder: Path) -> None:
@@ -367,5 +226,25 @@ def _delete(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _is_full(folder: Path) -> bool:
-    return shutil.disk_usage(folder).free < 1 << 20
+def _says_full(error: Exception, folder: Path) -> bool:
+    """Whether a full disk is behind an error: torch's and safetensors' own hold no number.
+
+    safetensors names it and has freed its file by then; torch does neither.
+    """
+    return os.strerror(errno.ENOSPC) in str(error) or shutil.disk_usage(folder).free < 1 << 16
+
+
+__all__ = [
+    "MANIFEST",
+    "STATE",
+    "CheckpointError",
+    "CheckpointWriter",
+    "Manifest",
+    "Writable",
+    "checkpoint_path",
+    "commit",
+    "is_committed",
+    "remove",
+    "remove_remnants",
+    "verify",
+]

@@ -16,7 +16,6 @@ import copy
 import dataclasses
 import json
 import random
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +27,7 @@ import torch
 from transformers import PreTrainedConfig, Trainer
 from transformers.trainer_callback import TrainerState
 
-from orchestrator.checkpoints import MANIFEST, STATE
+from orchestrator.checkpoints import STATE
 
 WEIGHTS = "model.safetensors"
 OPTIMIZER = "optimizer.pt"
@@ -86,14 +85,14 @@ class Snapshot:
         if self.config is not None:
             self.config.save_pretrained(folder)
         safetensors.torch.save_file(self.weights, folder / WEIGHTS, metadata={"format": "pt"})
-        torch.save(self.optimizer, folder / OPTIMIZER)
-        torch.save(self.scheduler, folder / SCHEDULER)
+        _save(self.optimizer, folder / OPTIMIZER)
+        _save(self.scheduler, folder / SCHEDULER)
         if self.scaler is not None:
-            torch.save(self.scaler, folder / SCALER)
-        torch.save(_as_trainer(self.rng), folder / RNG)
-        torch.save({"boundary": self.rng, "epoch": self.epoch_rng}, folder / GENERATORS)
-        _write_json(folder / TRAINER_STATE, self.trainer_state)
-        _write_json(folder / STATE, {"version": STATE_VERSION, **self.state})
+            _save(self.scaler, folder / SCALER)
+        _save(_as_trainer(self.rng), folder / RNG)
+        _save({"boundary": self.rng, "epoch": self.epoch_rng}, folder / GENERATORS)
+        write_json(folder / TRAINER_STATE, self.trainer_state)
+        write_json(folder / STATE, {"version": STATE_VERSION, **self.state})
 
 
 def take_snapshot(
@@ -123,50 +122,10 @@ def take_snapshot(
         scaler=None if scaler is None else _on_host(scaler.state_dict()),
         rng=rng,
         epoch_rng=epoch_rng,
-        trainer_state=_fields(trainer.state),
+        trainer_state=state_fields(trainer.state),
         state=state,
         files=files,
     )
-
-
-def read_state(checkpoint: Path) -> dict[str, Any]:
-    """Return a checkpoint's `state.json`."""
-    data: dict[str, Any] = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
-    return data
-
-
-def read_trainer_state(checkpoint: Path) -> TrainerState:
-    """Return the Trainer's state as it was at the checkpoint, in its own steps."""
-    return TrainerState.load_from_json(str(checkpoint / TRAINER_STATE))
-
-
-def make_start_folder(checkpoint: Path, folder: Path, state: TrainerState) -> Path:
-    """Make the folder that the Trainer resumes from, without copying what is large.
-
-    Args:
-        checkpoint: the committed checkpoint, of this trial or of its donor.
-        folder: where to make it; whatever stands there is deleted.
-        state: the Trainer's state, already in the current configuration's steps.
-
-    Returns:
-        The folder. Weights and optimizer are links and are read before the first step; the rng
-        file is read during it, so it is a copy: the checkpoint may be deleted by then.
-    """
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for source in checkpoint.iterdir():
-        if source.name == RNG:
-            shutil.copyfile(source, folder / source.name)
-        elif source.name not in (GENERATORS, TRAINER_STATE, STATE, MANIFEST):
-            (folder / source.name).symlink_to(source.resolve())
-    _write_json(folder / TRAINER_STATE, _fields(state))
-    return folder
-
-
-def read_generators(checkpoint: Path) -> tuple[RngState, RngState]:
-    """Return where the generators stood when the checkpoint's epoch began, and at its boundary."""
-    states = torch.load(checkpoint / GENERATORS, weights_only=True)
-    return states["epoch"], states["boundary"]
 
 
 def rng_state() -> RngState:
@@ -203,6 +162,13 @@ def tokenizer_files(tokenizer: Any) -> dict[str, bytes]:
             for path in sorted(folder.rglob("*"))
             if path.is_file()
         }
+
+
+def _save(data: Any, path: Path) -> None:
+    # Left to open the file itself, torch keeps it open in the error of a full disk, and a deleted
+    # file that is open keeps its space.
+    with path.open("wb") as file:
+        torch.save(data, file)
 
 
 def _untied(model: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -250,14 +216,6 @@ def _tensors(tree: Any) -> list[torch.Tensor]:
     ]
 
 
-def _fields(state: TrainerState) -> dict[str, Any]:
-    """The state's fields; the log is copied as a list, its lines do not change any more."""
-    fields = {f.name: getattr(state, f.name) for f in dataclasses.fields(state)}
-    fields["log_history"] = list(state.log_history)
-    fields["stateful_callbacks"] = {}
-    return fields
-
-
 def _numpy_state(state: RngState) -> tuple[Any, ...]:
     name, keys, position, has_gauss, gauss = state["numpy"]
     return (name, keys.numpy().astype(np.uint32), position, has_gauss, gauss)
@@ -268,5 +226,14 @@ def _as_trainer(state: RngState) -> RngState:
     return {**state, "numpy": _numpy_state(state)}
 
 
-def _write_json(path: Path, data: dict[str, Any]) -> None:
+def state_fields(state: TrainerState) -> dict[str, Any]:
+    """Return a Trainer state's fields; the log is copied as a list, its lines do not change."""
+    fields = {f.name: getattr(state, f.name) for f in dataclasses.fields(state)}
+    fields["log_history"] = list(state.log_history)
+    fields["stateful_callbacks"] = {}
+    return fields
+
+
+def write_json(path: Path, data: dict[str, Any]) -> None:
+    """Write a JSON file of the checkpoint."""
     path.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")

@@ -13,7 +13,6 @@ loading of the best model and its cleaning of folders.
 from __future__ import annotations
 
 import contextlib
-import errno
 import gc
 import queue
 import shutil
@@ -25,28 +24,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from transformers.trainer_callback import PrinterCallback, TrainerState
+from transformers.trainer_callback import PrinterCallback
 
-from orchestrator.boundaries import Boundaries, Resumed, boundary_step
+from orchestrator.boundaries import Boundaries
 from orchestrator.checkpoints import is_committed
 from orchestrator.errors import TrialError
 from orchestrator.hyperparameters import ConfiguredTrainer, training_arguments
+from orchestrator.resuming import make_start_folder, read_checkpoint
 from orchestrator.segment import Best, BoundaryReport, Segment
-from orchestrator.snapshot import (
-    Snapshot,
-    make_start_folder,
-    read_generators,
-    read_trainer_state,
-    take_snapshot,
-    tokenizer_files,
-)
+from orchestrator.snapshot import Snapshot, take_snapshot, tokenizer_files
 from orchestrator.tasks import Task, make_task
+from orchestrator.trial_failures import device_is_lost, trial_error
 from orchestrator.trial_log import Capture, History, LogLine, TrialLog, quieten_libraries
 from orchestrator.warm_model import WarmModel
-from search_spaces import SweepError, SweepSpec, TaskSpec
+from search_spaces import SweepSpec, TaskSpec
 
 _TASKS_KEPT = 8
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")
+_START = "start"
 
 
 class _Left(BaseException):
@@ -250,7 +244,8 @@ class Rank:
         except _Left:
             return None
         except BaseException as error:  # one trial's error, whatever it is, ends that trial only
-            return self._failure(error, log.tail() if log else "")
+            self._usable = self._usable and not device_is_lost(error)
+            return trial_error(error, log.tail() if log else "")
         return None
 
     def _train(self, segment: Segment, folder: Path, history: History) -> None:
@@ -270,10 +265,7 @@ class Rank:
             weights=segment.checkpoint is None,
         )
         checkpoint = None if segment.checkpoint is None else self._study_folder / segment.checkpoint
-        saved = None if checkpoint is None else read_trainer_state(checkpoint)
-        resumed = None
-        if checkpoint is not None and saved is not None:
-            resumed = Resumed(*read_generators(checkpoint), saved.max_steps)
+        resumed = None if checkpoint is None else read_checkpoint(checkpoint)
         boundaries = Boundaries(
             segment,
             spec.metric,
@@ -296,9 +288,8 @@ class Rank:
         boundaries.trainer = trainer
         self._running = _Running(segment, trainer, boundaries, task_key, task)
         start = None
-        if checkpoint is not None and saved is not None:
-            place_state(saved, trainer, segment)
-            start = str(make_start_folder(checkpoint, folder / "start", saved))
+        if checkpoint is not None:
+            start = str(make_start_folder(checkpoint, folder / _START, trainer, segment))
         trainer.train(resume_from_checkpoint=start)
 
     def _stand(self, report: BoundaryReport | None) -> None:
@@ -327,28 +318,12 @@ class Rank:
     def _free(self, folder: Path) -> None:
         """Free what the trial held: optimizer state and gradients are as large as the model."""
         running, self._running = self._running, None
-        shutil.rmtree(folder / "start", ignore_errors=True)
+        shutil.rmtree(folder / _START, ignore_errors=True)
         if running is None:
             return
         if running.trainer.optimizer is not None:
             running.trainer.optimizer.state.clear()
         self._model.release()
-
-    def _failure(self, error: BaseException, log: str) -> TrialError:
-        if isinstance(error, TrialError):
-            return TrialError(error.kind, error.message, log)
-        if isinstance(error, SweepError):
-            return TrialError("code", str(error), log)
-        text = str(error).strip()
-        message = f"{type(error).__name__}: {text.splitlines()[0]}" if text else repr(error)
-        if isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-            isinstance(error, RuntimeError) and any(w in text.lower() for w in _OUT_OF_MEMORY)
-        ):
-            return TrialError("out_of_memory", message, log)
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return TrialError("infrastructure", message, log)
-        self._usable = self._usable and not isinstance(error, torch.AcceleratorError)
-        return TrialError("code", message, log)
 
 
 @contextlib.contextmanager
@@ -367,31 +342,3 @@ class _Running:
     boundaries: Boundaries
     task_key: str
     task: Task
-
-
-def place_state(state: TrainerState, trainer: ConfiguredTrainer, segment: Segment) -> None:
-    """Move a saved Trainer state to where the segment starts, in the current count of steps.
-
-    A donor at batch 16 that is half-way makes a receiver at batch 32 half-way: position is the
-    fraction of the budget that is done, and every step count of the donor's is replaced.
-
-    Args:
-        state: as saved by this trial or its donor; changed in place.
-        trainer: built for the current configuration, before `train()`.
-        segment: says the boundary, and the best of the lineage.
-    """
-    epochs, steps_per_epoch, _, _, _, batches_per_epoch, max_steps = (
-        trainer.set_initial_training_values(trainer.args, trainer.get_train_dataloader())
-    )
-    step = boundary_step(segment.start, segment.boundaries, max_steps)
-    whole, rest = divmod(step, steps_per_epoch)
-    batches = rest * trainer.args.gradient_accumulation_steps
-    state.global_step = step
-    state.max_steps = max_steps
-    state.num_train_epochs = epochs
-    state.epoch = whole + batches / batches_per_epoch
-    state.train_batch_size = trainer.args.train_batch_size
-    state.compute_steps(trainer.args, max_steps)
-    state.best_metric = segment.best.value if segment.best else None
-    state.best_model_checkpoint = None
-    state.best_global_step = None
