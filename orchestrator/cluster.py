@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator
 
 from orchestrator.errors import StudyError, Unreachable
 from search_spaces import SweepSpec
@@ -25,12 +23,11 @@ _ENVIRONMENT = {
 }
 
 
-@contextlib.contextmanager
-def ray_session(address: str | None) -> Iterator[None]:
-    """Start a local Ray, or join the one at `address`; leave it at the end.
+def join_ray(address: str | None) -> None:
+    """Start a local Ray, or join the one at `address`; `ray.shutdown` leaves it.
 
     A local one is always a fresh one: without an explicit address Ray would join whatever was
-    started last on this machine.
+    started last on this machine. May run in any thread.
 
     Raises:
         Unreachable: nothing answers at the address.
@@ -45,7 +42,6 @@ def ray_session(address: str | None) -> Iterator[None]:
             include_dashboard=False if address is None else None,
             log_to_driver=False,
             logging_level="ERROR",
-            configure_logging=True,
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise Unreachable(
@@ -53,10 +49,6 @@ def ray_session(address: str | None) -> Iterator[None]:
             mend="check the address with `ray status --address ADDRESS`, or leave --address out"
             " to run on this machine.",
         ) from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 def gpus_per_worker(spec: SweepSpec, gpus: float) -> float:

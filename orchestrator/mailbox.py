@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from typing import Any
 
 from orchestrator.dispatch import Command
 
@@ -22,6 +23,15 @@ class Mailbox:
 
     def __init__(self) -> None:
         self._queues: defaultdict[str, asyncio.Queue[Command]] = defaultdict(asyncio.Queue)
+        self._tracker: Any = None
+
+    async def introduce(self, tracker: Any) -> None:
+        """Keep the study's tracker client for workers, which start before it does."""
+        self._tracker = tracker
+
+    async def tracker(self) -> Any:
+        """The study's tracker client; None when nothing tracks. Ask after the first command."""
+        return self._tracker
 
     async def put(self, address: str, command: Command) -> None:
         """Leave a command."""

@@ -28,6 +28,7 @@ from orchestrator.segment import Segment
 from search_spaces import SweepSpec
 
 Message = dict[str, Any]
+LogLine = Callable[[str, dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -36,23 +37,23 @@ class WorkerContext:
 
     Attributes:
         mailbox: the handle of the study's `Mailbox` actor.
-        make_rank: makes the rank in the worker's process: `trainer_rank`, or a scripted one.
-        log_line: is shown each line that a trial's Trainer logs: (trial, line).
+        make_rank: makes the rank in the worker's process: `trainer_rank`, or a scripted one;
+            given this context and a function that is to be shown each line that a trial's
+            Trainer logs: (trial, line).
     """
 
     spec: SweepSpec
     study_folder: Path
     cache: Path
     mailbox: Any
-    make_rank: Callable[[WorkerContext], Any]
-    log_line: Callable[[str, dict[str, Any]], None] | None = None
+    make_rank: Callable[[WorkerContext, LogLine], Any]
 
 
-def trainer_rank(context: WorkerContext) -> Any:
+def trainer_rank(context: WorkerContext, log_line: LogLine) -> Any:
     """A rank that trains with the Trainer; imports torch and transformers."""
     from orchestrator.trial import Rank
 
-    return Rank(context.spec, context.study_folder, context.cache, log_line=context.log_line)
+    return Rank(context.spec, context.study_folder, context.cache, log_line=log_line)
 
 
 class TrialWorker(Trainable):
@@ -65,7 +66,8 @@ class TrialWorker(Trainable):
         self._name: str = config["worker"]
         self._context = context
         self._messages: queue.SimpleQueue[Message | BaseException] = queue.SimpleQueue()
-        self._rank = context.make_rank(context)
+        self._rank = context.make_rank(context, self._log_line)
+        self._tracker: Any = None
         self._writer = CheckpointWriter(context.study_folder)
         self._segment: Segment | None = None
         self._next: Command | None = None
@@ -83,7 +85,12 @@ class TrialWorker(Trainable):
 
     def cleanup(self) -> None:
         """End the writer: Ray Tune is about to end this process."""
+        self._rank.close()
         self._writer.close()
+
+    def _log_line(self, trial: str, line: dict[str, Any]) -> None:
+        if self._tracker is not None:
+            self._tracker.log_line(trial, line)
 
     def _tell(self, what: str, **fields: Any) -> None:
         self._messages.put({"what": what, **fields})
@@ -116,6 +123,8 @@ class TrialWorker(Trainable):
         self._segment = segment
         try:
             started = time.monotonic()
+            if begin and self._tracker is None:
+                self._tracker = ray.get(self._context.mailbox.tracker.remote())
             if begin:
                 self._rank.begin(segment)
             self._train(segment, until, started)
@@ -130,6 +139,8 @@ class TrialWorker(Trainable):
                 message=error.message,
                 log=error.log,
             )
+            if not self._rank.usable:
+                raise RuntimeError(f"this process cannot train any more: {error.message}") from error
 
     def _train(self, segment: Segment, until: int, started: float) -> None:
         while True:

@@ -1,0 +1,35 @@
+"""Which files of a checkpoint are the model, and the model alone as a folder of its own.
+
+A checkpoint already is what `from_pretrained` reads; what only training needs, above all every
+pickle, is left out.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path, PurePosixPath
+
+from orchestrator.manifest import MANIFEST, verify
+
+_FOR_TRAINING = (MANIFEST, "state.json", "trainer_state.json")
+_PICKLES = (".bin", ".pkl", ".pt", ".pth")
+
+
+def is_model_file(name: str) -> bool:
+    """Whether a checkpoint's file belongs to the model and not to its training."""
+    return name not in _FOR_TRAINING and PurePosixPath(name).suffix not in _PICKLES
+
+
+def link_model(checkpoint: Path, target: Path) -> Path:
+    """Make a folder of the model's files, as links that cost no room; replaces an older one.
+
+    Raises:
+        CheckpointError: the checkpoint is damaged.
+        OSError: the folder cannot be written.
+    """
+    shutil.rmtree(target, ignore_errors=True)
+    for name in filter(is_model_file, verify(checkpoint).files):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        os.link(checkpoint / name, target / name)
+    return target

@@ -1,0 +1,383 @@
+"""The driver's side of a running study: it joins the Dispatcher, Ray Tune, journal and trackers.
+
+Decides nothing (the Dispatcher does) and knows nothing of sweep files and folders' names
+(`study.py` does). Ray and the workers' imports take seconds, and so does preparing the data;
+so `start` brings Ray and the workers up in a thread while the caller prepares, and what workers
+say meanwhile waits until `open`. That thread is Ray Tune's for the whole study, so signals stay
+ours: on one the journal is closed first, then the workers are ended by their process ids.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from orchestrator.best_model import link_model
+from orchestrator.dispatch import Command, Dispatcher
+from orchestrator.errors import DiskFull, Interrupted, StudyError
+from orchestrator.events import CheckpointCommitted, Config, Event, StudyEnded
+from orchestrator.journal import Journal
+from orchestrator.retention import Retention
+from orchestrator.sampler_process import Answer, open_searcher
+from orchestrator.schedulers import make_scheduler
+from orchestrator.segment import BoundaryReport, TrialFailure
+from orchestrator.state import StudyState
+from search_spaces import SweepSpec
+
+OnEvent = Callable[[Event, StudyState], None]
+OnNotice = Callable[[str], None]
+Message = dict[str, Any]
+
+BEST_MODEL = "best-model"
+_POLL_S = 0.5
+
+
+class Driver:
+    """One process's time with a study.
+
+    Args:
+        spec: the sweep.
+        folder: the study's folder; need not exist before `open`.
+        cache: prepared data.
+        address: of a running Ray; None starts one.
+        make_rank: makes a worker's rank; see `WorkerContext`.
+        on_event: is shown every event once it is on disk, with the state after it.
+        on_notice: takes sentences for a person.
+    """
+
+    def __init__(
+        self,
+        spec: SweepSpec,
+        folder: Path,
+        cache: Path,
+        *,
+        address: str | None,
+        make_rank: Callable[[Any], Any] | None = None,
+        on_event: OnEvent = lambda event, state: None,
+        on_notice: OnNotice = lambda text: None,
+    ) -> None:
+        self.spec = spec
+        self.folder = folder
+        self.state = StudyState()
+        self._cache = cache
+        self._address = address
+        self._make_rank = make_rank
+        self._on_event = on_event
+        self._on_notice = on_notice
+        self._lock = threading.RLock()
+        self._ready = threading.Event()
+        self._woken = threading.Event()
+        self._error: BaseException | None = None
+        self._signal: int | None = None
+        self._early: list[tuple[str, Message]] = []
+        self._addresses: dict[str, str] = {}
+        self._pids: dict[str, tuple[str, int]] = {}
+        self._journal: Journal | None = None
+        self._tracking: Any = None
+        self._mailbox: Any = None
+        self._searcher = open_searcher(spec)
+        self._deleting = ThreadPoolExecutor(1, thread_name_prefix="delete")
+        self._thread = threading.Thread(target=self._work, name="ray-tune", daemon=True)
+
+    # The life of a study, in the caller's thread ------------------------------------------
+
+    def start(self) -> None:
+        """Bring Ray and the workers up, in a thread; returns at once."""
+        self._thread.start()
+
+    def open(
+        self,
+        journal: Journal,
+        history: Sequence[Event],
+        first: Sequence[Event],
+        rows: int,
+    ) -> None:
+        """Begin: the data is ready, the folder is ours.
+
+        Args:
+            journal: where events go; closed by `close`.
+            history: what stands in it already.
+            first: events to begin with.
+            rows: rows of the training split.
+
+        Raises:
+            StudyError: Ray could not be brought up.
+        """
+        from orchestrator.tracking.service import make_tracking
+
+        self._journal = journal
+        self._ready.wait()
+        self._raise_error()
+        scheduler = make_scheduler(self.spec)
+        self._retention = Retention(self.state, scheduler)
+        for event in [*history, *first]:
+            self.state.apply(event)
+            scheduler.observe(event)
+            self._observe(event)
+        self._tracking = make_tracking(
+            self.spec, self.folder, past=history, on_notice=self._on_notice
+        )
+        if self._tracking is not None:
+            self._mailbox.introduce.remote(self._tracking.client)
+        self._record(first)
+        self.dispatcher = Dispatcher(
+            self.spec,
+            self.state,
+            scheduler,
+            journal=self._record,
+            send=self._send,
+            propose=self._propose,
+            observe=self._observe,
+            boundaries=lambda config: boundaries_of(self.spec, config, rows),
+        )
+        with self._lock:
+            early, self._early = self._early, []
+            for worker, message in early:
+                with self._guarded():
+                    self._handle(worker, message)
+
+    def wait(self) -> None:
+        """Stay until the study is over.
+
+        Raises:
+            Interrupted: by a signal; the journal says so.
+            StudyError: it cannot go on.
+        """
+        deadline = self.spec.budget.wall_clock_s
+        started = time.monotonic()
+        with self._signals():
+            while not self._woken.wait(_POLL_S):
+                if deadline is not None and time.monotonic() - started > deadline:
+                    deadline = None
+                    with self._guarded():
+                        self.dispatcher.stop("budget.wall_clock is used up")
+            if self._signal is not None:
+                self._interrupt(self._signal)
+        self._raise_error()
+
+    def close(self) -> None:
+        """End everything that was started; the journal first. May be called at any point."""
+        import ray
+
+        over = self._journal is not None and self.state.state in ("finished", "failed", "stopped")
+        with self._lock:
+            journal, self._journal = self._journal, None
+            if journal is not None:
+                journal.close()
+        self._searcher.close()
+        if not over:
+            self._end_workers()
+        if self._tracking is not None and self._signal is None:
+            self._tracking.close()
+        self._deleting.shutdown()
+        if over:
+            self._thread.join(timeout=30)
+        self._ready.wait()
+        ray.shutdown()
+
+    # In Ray Tune's thread ---------------------------------------------------------------------
+
+    def _work(self) -> None:
+        try:
+            from orchestrator.cluster import join_ray, slots
+
+            join_ray(self._address)
+            import ray
+
+            from orchestrator.mailbox import Mailbox
+            from orchestrator.tune_adapter import run_workers
+            from orchestrator.worker import WorkerContext, trainer_rank
+
+            self._mailbox = ray.remote(num_cpus=0)(Mailbox).remote()
+            context = WorkerContext(
+                self.spec,
+                self.folder.resolve(),
+                self._cache.resolve(),
+                self._mailbox,
+                self._make_rank or trainer_rank,
+            )
+            count = slots(self.spec)
+            self._ready.set()
+            run_workers(count, context, self._receive)
+            if self.state.state == "running" and self._journal is not None:
+                raise RuntimeError("Ray Tune ended before the study did")
+        except BaseException as error:  # the caller's thread raises it
+            self._fail(error)
+        self._ready.set()
+        self._woken.set()
+
+    def _receive(self, worker: str, message: Message) -> None:
+        with self._lock:
+            if self._journal is None:
+                self._early.append((worker, message))
+                return
+        with self._guarded():
+            self._handle(worker, message)
+
+    def _handle(self, worker: str, message: Message) -> None:
+        dispatcher = self.dispatcher
+        match message:
+            case {"what": "ready", "pid": pid, "node": node, "address": address}:
+                self._pids[worker] = (node, pid)
+                self._addresses[worker] = address
+                dispatcher.worker_ready(worker, pid, node)
+            case {"what": "reported", "trial": trial, "segment": segment, "report": report}:
+                dispatcher.reported(worker, trial, segment, BoundaryReport(**report))
+            case {"what": "committed", "trial": trial, "segment": segment, "boundary": boundary}:
+                path, sha256, size = message["path"], message["sha256"], message["size"]
+                dispatcher.committed(worker, trial, segment, boundary, path, sha256, size)
+            case {"what": "left", "trial": trial}:
+                dispatcher.left(worker, trial)
+            case {"what": "failed", "trial": trial, "kind": kind, "message": text, "log": log}:
+                dispatcher.failed(worker, trial, TrialFailure(kind=kind, message=text, log=log))
+            case {"what": "unwritable", "errno": number, "text": text}:
+                raise disk_error(self.folder, OSError(number, text))
+            case {"what": "lost", "text": text}:
+                dispatcher.worker_lost(worker, "infrastructure", text or "its worker died")
+            case _:
+                raise RuntimeError(f"worker {worker} sent what nobody knows: {message}")
+
+    # Called by the Dispatcher, under the lock -------------------------------------------------
+
+    def _record(self, events: Sequence[Event]) -> None:
+        if self._journal is None:
+            return
+        try:
+            self._journal.append(events)
+        except OSError as error:
+            raise disk_error(self.folder, error) from error
+        for event in events:
+            self._on_event(event, self.state)
+            if self._tracking is not None:
+                if isinstance(event, StudyEnded):
+                    self._hand_over_best()
+                self._tracking.observe(event)
+        for checkpoint in self._retention.unused():
+            self._deleting.submit(self._delete, checkpoint)
+
+    def _observe(self, event: Event) -> None:
+        self._retention.observe(event)
+        self._searcher.observe(event)
+
+    def _send(self, worker: str, command: Command) -> None:
+        self._mailbox.put.remote(self._addresses[worker], command)
+
+    def _propose(self, number: int) -> None:
+        self._searcher.request(number, lambda answer: self._proposed(number, answer))
+
+    def _proposed(self, number: int, answer: Answer) -> None:
+        with self._guarded():
+            if isinstance(answer, BaseException):
+                raise answer
+            if answer is None:
+                self.dispatcher.proposed(number, None)
+            else:
+                self.dispatcher.proposed(number, answer.config, answer.origin)
+
+    def _hand_over_best(self) -> None:
+        best = self.state.best
+        if best is not None and self.spec.tracking.log_model == "best":
+            folder = link_model(self.folder / best.checkpoint, self.folder / BEST_MODEL)
+            self._tracking.log_best_model(folder, best.trial, best.value, best.config)
+
+    def _delete(self, checkpoint: CheckpointCommitted) -> None:
+        from orchestrator.checkpoints import remove
+
+        try:
+            remove(self.folder / checkpoint.path)
+        except OSError as error:
+            self._on_notice(f"{checkpoint.path} is not needed, but cannot be deleted: {error}")
+
+    # Endings ------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Hold the lock; an error ends the study instead of the thread it happens in."""
+        with self._lock:
+            if self._journal is None or self._error is not None:
+                return
+            try:
+                yield
+            except BaseException as error:
+                self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if self._error is None:
+            self._error = error
+        self._woken.set()
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _interrupt(self, number: int) -> None:
+        name = signal.Signals(number).name
+        with self._guarded():
+            self._record([StudyEnded(state="interrupted", reason=f"by {name}")])
+        raise Interrupted(
+            number,
+            f"{self.folder}: interrupted by {name}; what was committed is kept.",
+            mend=f"look at it with `sweep show {self.folder.name}`.",
+        )
+
+    def _end_workers(self) -> None:
+        """End this machine's workers by process id; others end with their Ray session."""
+        here = {"127.0.0.1", socket.gethostname()}
+        with contextlib.suppress(OSError):
+            here.add(socket.gethostbyname(socket.gethostname()))
+        for node, pid in self._pids.values():
+            if node in here:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """SIGINT, SIGTERM and SIGUSR1 end the study; a second one ends the process at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def handle(number: int, frame: Any) -> None:
+            if self._signal is not None:
+                os._exit(128 + number)
+            self._signal = number
+            self._woken.set()
+
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+        before = {number: signal.signal(number, handle) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def boundaries_of(spec: SweepSpec, config: Config, rows: int) -> int:
+    """How many boundaries a configuration's budget has on so many training rows."""
+    values = spec.training_for(config)
+    per_device = values.get("per_device_train_batch_size") or 8
+    per_step = per_device * (values.get("gradient_accumulation_steps") or 1)
+    return spec.boundaries(config, max(1.0, rows / (per_step * spec.resources.workers)))
+
+
+def disk_error(folder: Path, error: OSError) -> StudyError:
+    """What a failed write means: DiskFull when there is no room."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        free = shutil.disk_usage(folder).free / 2**20
+        return DiskFull(
+            f"{folder}: the disk is full ({free:.0f} MiB free): {error.strerror}.",
+            mend="make room; what was committed is kept.",
+        )
+    return StudyError(
+        f"{folder}: cannot be written: {error.strerror}.", mend="look at the folder's rights."
+    )
