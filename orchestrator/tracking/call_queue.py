@@ -36,7 +36,8 @@ class CallQueue(Deferred):
         self._calls: deque[Call] = deque()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._closing = threading.Event()
+        self._closing = False
+        self._given_up = threading.Event()
         self._dropped = 0
 
     def put(self, call: Call) -> None:
@@ -55,11 +56,12 @@ class CallQueue(Deferred):
 
     def close(self, timeout_s: float) -> tuple[str, ...]:
         """Wait at most `timeout_s` for the queue to empty; say how many calls were not sent."""
-        self._closing.set()
         with self._changed:
+            self._closing = True
             self._changed.notify()
         if self._thread is not None:
             self._thread.join(timeout_s)
+        self._given_up.set()
         with self._changed:
             left = len(self._calls) + self._dropped
         if not left:
@@ -74,7 +76,7 @@ class CallQueue(Deferred):
             try:
                 self._send(batch)
             except Exception:  # whatever lies between here and the tracker: try again
-                if self._closing.wait(self._pause_s):
+                if self._given_up.wait(self._pause_s):
                     return
                 continue
             with self._changed:
@@ -84,6 +86,6 @@ class CallQueue(Deferred):
     def _next_batch(self) -> list[Call]:
         """Wait for calls; empty when the queue is closing and nothing is left."""
         with self._changed:
-            while not self._calls and not self._closing.is_set():
+            while not self._calls and not self._closing:
                 self._changed.wait()
             return [self._calls[i] for i in range(min(BATCH, len(self._calls)))]

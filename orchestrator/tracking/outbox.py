@@ -146,10 +146,8 @@ class Outbox(Deferred):
         except OSError as error:
             self._notices.disk(error)
             return
-        if lane.backlog.unsent:
+        if lane.backlog.unsent or lane.run:  # all sent: its worker may still have more to say
             self._lanes[lane.name] = lane
-        else:
-            lane.backlog.remove()
 
     def _lane_for(self, call: Call) -> _Lane | None:
         name = call.get("trial", BEST_MODEL_LANE)
@@ -251,7 +249,7 @@ class Outbox(Deferred):
         return True
 
     def _open(self, lane: _Lane) -> bool:
-        if lane.opened is not None:
+        if lane.opened is not None or not lane.backlog.unsent:
             return True
         if not lane.can_open or self._clock() < self._retry_at:
             return False

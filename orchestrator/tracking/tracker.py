@@ -33,6 +33,9 @@ SUMMARY_NAMES = frozenset(
 )
 """Totals of a whole training, which the Trainer's integration shows as summary, not as a curve."""
 
+_NO_VALUES = frozenset({"global_step", "step", "trial"})
+_POSITION = frozenset({"segment", "boundary", "progress"})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
@@ -181,18 +184,21 @@ def trainer_names(line: Mapping[str, Any]) -> tuple[dict[str, Any], int | None]:
 
     `eval_x` becomes `eval/x`, `test_x` becomes `test/x`, the totals of `SUMMARY_NAMES` keep their
     name, everything else becomes `train/x` (transformers' `rewrite_logs`; importing it would
-    load torch). `global_step`, or `step` where that is missing, is the step and no value. Values
-    that are neither number nor text are left out.
+    load torch). Our own position in the study becomes `sweep/...`: `sweep/progress` is the axis on
+    which runs of different batch sizes compare. `global_step`, or `step` where that is missing, is
+    the step and no value. The trial's id and values that are neither number nor text are left out.
     """
     step = line.get("global_step", line.get("step"))
     values: dict[str, Any] = {}
     for name, value in line.items():
-        if name in ("global_step", "step") or not isinstance(value, numbers.Real | str):
+        if name in _NO_VALUES or not isinstance(value, numbers.Real | str):
             continue
         if not isinstance(value, int | float | str):
             value = float(value)  # numpy's own scalars, which JSON does not know
         if name in SUMMARY_NAMES:
             values[name] = value
+        elif name in _POSITION:
+            values["sweep/" + name] = value
         elif name.startswith("eval_"):
             values["eval/" + name.removeprefix("eval_")] = value
         elif name.startswith("test_"):

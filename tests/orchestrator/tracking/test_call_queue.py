@@ -63,11 +63,17 @@ def test_a_wire_that_hangs_holds_nobody_and_memory_is_bounded() -> None:
     wire.open.set()
 
 
-def test_a_wire_that_is_gone_ends_with_the_close() -> None:
-    queue = CallQueue(Wire(failures=-1), pause_s=30)
+def test_closing_tries_again_until_its_time_is_up() -> None:
+    wire = Wire(failures=3)
+    queue = CallQueue(wire, pause_s=0.05)
     queue.log("t0", {}, 0)
+    assert queue.close(5) == ()
+    assert wire.steps == [0]
+
+    gone = CallQueue(Wire(failures=-1), pause_s=30)
+    gone.log("t0", {}, 0)
     started = time.monotonic()
-    assert queue.close(5)[0].startswith("tracking: 1 lines")
+    assert gone.close(0.2)[0].startswith("tracking: 1 lines")
     assert time.monotonic() - started < 2.0
 
 

@@ -20,6 +20,12 @@ def test_step_and_values_part() -> None:
     assert trainer_names({"eval_loss": 1.0}) == ({"eval/loss": 1.0}, None)
 
 
+def test_our_own_position_has_a_section_of_its_own() -> None:
+    line = {"trial": "t0", "segment": 1, "boundary": 2, "progress": 0.5, "step": 9, "loss": 1.0}
+    values = {"sweep/segment": 1, "sweep/boundary": 2, "sweep/progress": 0.5, "train/loss": 1.0}
+    assert trainer_names(line) == (values, 9)
+
+
 def test_what_no_tracker_can_chart_is_left_out() -> None:
     line = {"a": None, "b": [1], "c": numpy.float32(0.5), "d": "text"}
     assert trainer_names(line) == ({"train/c": 0.5, "train/d": "text"}, None)

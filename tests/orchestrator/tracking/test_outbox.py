@@ -208,6 +208,22 @@ def test_a_killed_process_neither_repeats_nor_loses_a_line(tmp_path: Path) -> No
     assert again.tracker.steps("t0") == [1]
 
 
+def test_a_restarted_process_goes_on_with_a_run_of_which_everything_was_sent(
+    tmp_path: Path,
+) -> None:
+    killed = Bench(tmp_path)
+    killed.outbox.start_run(run("t0", learning_rate=1.0))
+    killed.pump()
+
+    again = Bench(tmp_path)
+    assert again.pump() is None
+    assert again.tracker.calls == [], "a run that has nothing to say is not opened"
+    again.outbox.log("t0", {"a": 1}, 1)
+    again.pump()
+    assert again.tracker.calls[0] == ("start_run", run("t0", learning_rate=1.0))
+    assert again.tracker.steps("t0") == [1]
+
+
 def test_the_best_model_is_sent_without_a_run_and_again_after_an_outage(tmp_path: Path) -> None:
     model = BestModel(folder="best", study="toy", trial="t0", metadata={"eval_accuracy": 0.9})
     down = Bench(tmp_path, FakeTracker(Fault("log_best_model", error=TrackerDied)))
