@@ -82,7 +82,7 @@ def model_card(result: StudyResult, best: StudyBest) -> str:
     if spec.description:
         parts.append(escaped(spec.description))
     parts += [
-        f"{escaped(shown_source(task.model))} trained for {escaped(task.type)}; the best of"
+        f"{escaped(shown_source(task.model))}{_FROM[task.weights]} trained for {escaped(task.type)}; the best of"
         f" {count(len(state.trials), 'trial')} found by {METHOD_WORDS[state.method]}"
         f" ({state.goal} {escaped(metric)}).",
         f"## Result\n\nTrial {escaped(best.trial)} at epoch"
@@ -102,6 +102,8 @@ def model_card(result: StudyResult, best: StudyBest) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+_FROM = {"pretrained": "", "random": " (from random weights)"}
+
 _USE = """```python
 from transformers import pipeline
 
@@ -119,7 +121,7 @@ def _metadata(result: StudyResult, best: StudyBest, task: TaskSpec) -> dict[str,
         "pipeline_tag": "text-classification",
         "tags": ["sweep-orchestrator", spec.method, *(["smoke-run"] if state.smoke else [])],
     }
-    if HUB_ID.fullmatch(task.model):
+    if HUB_ID.fullmatch(task.model) and task.weights == "pretrained" and not state.smoke:
         data |= {"base_model": task.model}
     if from_hub:
         data |= {"datasets": [dataset.path]}

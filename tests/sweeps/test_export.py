@@ -188,10 +188,11 @@ def test_the_card_of_a_population_tells_the_lineage_as_a_schedule(tmp_path):
 
 
 def test_the_card_of_a_smoke_run_says_so(tmp_path):
-    small = spec(smoke=True)
+    small = spec(smoke=True, task={"model": "a/b", "dataset": {"path": "d"}})
     result = read_study(write_study(tmp_path, small, random_study(small)))
     card = model_card(result, result.state.best)
     assert "SMOKE RUN" in card and "smoke-run" in card.split("---")[1]
+    assert "base_model" not in card
 
 
 def test_text_from_outside_stays_text_in_the_card():
