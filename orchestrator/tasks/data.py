@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,11 @@ from typing import Any
 from orchestrator.tasks.errors import TaskError
 from orchestrator.tasks.folders import built
 from orchestrator.tasks.labels import Labelling, checked_labels
-from orchestrator.tasks.sources import Source, Table, source_of
+from orchestrator.tasks.sources import Source, source_of
 from orchestrator.tasks.splitting import chosen_rows
+from orchestrator.tasks.tables import Table, no_rows
 from search_spaces.errors import nearest
-from search_spaces.parts import SPLITS, SplitFrom, TaskSpec
+from search_spaces.parts import SplitFrom, TaskSpec
 
 FORMAT = 1
 """Counts up when what stands in the folders changes its meaning."""
@@ -37,6 +39,7 @@ class Rows:
         labels: names in the order of their numbers; empty for regression.
         counts: rows of each split.
         texts: 1 or 2 text columns.
+        source: where they come from, in a few words.
     """
 
     folder: Path
@@ -44,6 +47,7 @@ class Rows:
     labels: tuple[str, ...]
     counts: dict[str, int]
     texts: int
+    source: str
 
 
 def fingerprint(*parts: Any) -> str:
@@ -81,13 +85,22 @@ def prepare_rows(task: TaskSpec, cache: Path, seed: int) -> Rows:
         labels=tuple(meta["labels"]),
         counts=meta["counts"],
         texts=meta["texts"],
+        source=meta["source"],
     )
 
 
 def _build(task: TaskSpec, source: Source, seed: int, folder: Path) -> dict[str, Any]:
-    tables = _named_tables(task, source, folder)
+    # Tables may be mapped from the scratch folder, so it stays until the last row is written.
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        return _written(task, source, seed, folder, Path(scratch))
+
+
+def _written(
+    task: TaskSpec, source: Source, seed: int, folder: Path, scratch: Path
+) -> dict[str, Any]:
+    tables = _named_tables(task, source, scratch)
     labels, labelling = checked_labels(
-        {name: _column(table, task.dataset.label) for name, table in tables.items()},
+        {name: _labels(table, task.dataset.label) for name, table in tables.items()},
         task.dataset.label,
         task.problem,
     )
@@ -115,19 +128,14 @@ def _build(task: TaskSpec, source: Source, seed: int, folder: Path) -> dict[str,
 
 def _named_tables(task: TaskSpec, source: Source, scratch: Path) -> dict[str, Table]:
     """The splits that stand in the source under a name; the carved ones are not there yet."""
-    splits = task.dataset.splits
     if not task.dataset.text:
         raise TaskError(
             "task.dataset.text: a text column must be named.",
             mend="write text: sentence, or text: [sentence1, sentence2].",
         )
-    wanted = {name: split for name, split in splits.items() if isinstance(split, str)}
-    for name in SPLITS[:2]:
-        if name not in splits:
-            raise TaskError(
-                f"task.dataset.splits: a {name} split must be named; got {', '.join(splits)}.",
-                mend=f"write {name}: {name}, or carve one: {name}: {{from: train, size: 0.1}}.",
-            )
+    wanted: dict[str, str] = {
+        name: split for name, split in task.dataset.splits.items() if isinstance(split, str)
+    }
     tables = source.load(wanted, scratch)
     for name, table in tables.items():
         _check_columns(task, name, table)
@@ -149,21 +157,17 @@ def _check_columns(task: TaskSpec, split: str, table: Table) -> None:
             mend=f"did you mean {near}?" if near else f"write one of them as {key}.",
         )
     if not table.num_rows:
-        raise TaskError(
-            f"task.dataset: split {split} holds no rows.",
-            mend=f"give a file with rows, or another split as {split}.",
-        )
+        raise no_rows(f"split {split}")
 
 
-def _column(table: Table, name: str) -> Any:
-    """A column as (values, class names or None)."""
-    return table.column(name).to_pylist(), table.class_names(name)
+def _labels(table: Table, name: str) -> tuple[list[Any], list[str] | None]:
+    return table.values(name), table.class_names(name)
 
 
 def _texts(task: TaskSpec, split: str, table: Table) -> dict[str, list[str]]:
     columns = {}
     for ours, theirs in zip(("text", "text_pair"), task.dataset.text, strict=False):
-        values = table.column(theirs).to_pylist()
+        values = table.values(theirs)
         for row, value in enumerate(values):
             if not isinstance(value, str):
                 found = "nothing" if value is None else f"{value!r}"

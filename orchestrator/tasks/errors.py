@@ -36,3 +36,9 @@ class HubUnreachable(TaskError):
 
 def _rebuilt(cls: type[TaskError], rule: str, mend: str) -> TaskError:
     return cls(rule, mend=mend)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of a library's message, or the error's name when it says nothing."""
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:300]

@@ -54,17 +54,18 @@ def built(folder: Path, build: Callable[[Path], dict[str, Any]]) -> dict[str, An
     if meta is not None:
         return meta
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _exclusive(folder.parent / f".{folder.name}.lock"):
+    with _exclusive(folder.parent / f".{folder.name}.lock") as alone:
         meta = read_meta(folder)
         if meta is not None:
             return meta
         for left_over in folder.parent.glob(f".{folder.name}.tmp-*"):
-            shutil.rmtree(left_over, ignore_errors=True)
+            if alone:  # so it is a dead process's
+                shutil.rmtree(left_over, ignore_errors=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.tmp-", dir=folder.parent))
         try:
             meta = build(temporary)
             _write_meta(temporary, meta)
-            if folder.exists():  # incomplete: damaged, or built by another version
+            if folder.exists() and read_meta(folder) is None:  # damaged
                 shutil.rmtree(folder)
             _rename(temporary, folder)
         finally:
@@ -103,15 +104,17 @@ def _sync(path: Path) -> None:
 
 
 @contextmanager
-def _exclusive(path: Path) -> Iterator[None]:
-    """Hold an advisory lock; it is free at once when its owner dies."""
+def _exclusive(path: Path) -> Iterator[bool]:
+    """Hold an advisory lock, free at once when its owner dies; False where there are no locks."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
+        alone = True
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
-        yield
+            alone = False
+        yield alone
     finally:
         os.close(handle)

@@ -45,7 +45,7 @@ def reachable() -> bool:
 
 @functools.lru_cache
 def _answers(endpoint: str) -> bool:
-    """Any answer counts, a refusal too; a thread, because name look-ups know no deadline."""
+    """Asks in a thread, because name look-ups know no deadline."""
     answers = threading.Event()
 
     def ask() -> None:
@@ -53,8 +53,10 @@ def _answers(endpoint: str) -> bool:
         try:
             with urllib.request.urlopen(request, timeout=DEADLINE_S):
                 answers.set()
-        except urllib.error.HTTPError:
-            answers.set()
+        except urllib.error.HTTPError as refusal:
+            # A refusal is an answer; a server error is what the libraries would wait for.
+            if refusal.code < 500:
+                answers.set()
         except urllib.error.URLError as error:
             # The libraries may trust a certificate that Python's own store does not.
             if isinstance(error.reason, ssl.SSLCertVerificationError):

@@ -50,7 +50,7 @@ def shrunk_config(config: Any) -> Any:
     """
     fields = config.to_dict()
     layers = next((fields[n] for n in _LAYERS if isinstance(fields.get(n), int)), None)
-    smaller = {
+    smaller: dict[str, Any] = {
         name: size
         for size, names in _SIZES.items()
         for name in names

@@ -1,59 +1,32 @@
 """Where rows come from: files, folders, the Hub, or this package's toy data.
 
-What the rows mean is not asked here. Every source has an identity, by which what was made from
-it is found again: for files their contents, so a changed file is another data set and a copied
-one is the same. A source is data: kinds that would run code or unpickle are not read.
+What the rows mean is not asked here, and how they are read is `tables.py`. Every source has an
+identity, by which what was made from it is found again: for files their contents, so a changed
+file is another data set and a copied one is the same. A source is data: kinds that would run
+code or unpickle are not read.
 """
 
 from __future__ import annotations
 
 import glob
 import hashlib
+import importlib.util
 import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from orchestrator.tasks import hub, toy
-from orchestrator.tasks.errors import TaskError
-from orchestrator.tasks.quiet import quiet_datasets
-from search_spaces.errors import did_you_mean, nearest
+from orchestrator.tasks.errors import HubUnreachable, TaskError
+from orchestrator.tasks.tables import Table, base_names, loaded, loaded_from_disk, selected
+from search_spaces.errors import did_you_mean
 from search_spaces.parts import DatasetSpec, TaskSpec
 
 FILE_KINDS = ("json", "csv", "parquet", "arrow")
 _WHOLE_FILE_BYTES = 64 * 2**20
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?\Z")
-
-
-@dataclass(frozen=True)
-class Table:
-    """One split as it stands in the source."""
-
-    dataset: Any
-
-    @property
-    def column_names(self) -> list[str]:
-        """The columns there are."""
-        return list(self.dataset.column_names)
-
-    @property
-    def num_rows(self) -> int:
-        """Rows."""
-        return len(self.dataset)
-
-    def column(self, name: str) -> Any:
-        """A column as a pyarrow array."""
-        return self.dataset.select_columns([name]).with_format("arrow")[:].column(name)
-
-    def class_names(self, name: str) -> list[str] | None:
-        """The names that a ClassLabel feature (or a list of them) gives to its numbers."""
-        feature = self.dataset.features[name]
-        feature = getattr(feature, "feature", feature)
-        names = getattr(feature, "names", None)
-        return list(names) if names else None
 
 
 class Source(ABC):
@@ -73,7 +46,7 @@ class Source(ABC):
 
         Args:
             wanted: our split -> its name in the source, or a slice of it such as train[:10%].
-            scratch: an empty folder for intermediate files; removed by this.
+            scratch: folder for intermediate files, below which nothing of it is needed later.
 
         Raises:
             TaskError: something is missing or cannot be read.
@@ -88,7 +61,7 @@ def source_of(task: TaskSpec) -> Source:
     """
     spec = task.dataset
     if spec.path == toy.DATA:
-        return Toy(len(spec.text))
+        return Toy(spec)
     if not spec.path:
         raise TaskError(
             "task.dataset.path: the data must be named.",
@@ -101,9 +74,7 @@ def source_of(task: TaskSpec) -> Source:
         saved = (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
         return Saved(folder) if saved else Folder(spec, folder)
     _refuse_other(spec, folder)
-    if task.smoke and not hub.reachable():
-        return HubOrToy(spec)
-    return Hub(spec)
+    return HubOrToy(spec) if task.smoke and not hub.reachable() else Hub(spec)
 
 
 def _refuse_other(spec: DatasetSpec, folder: Path) -> None:
@@ -126,44 +97,45 @@ def _refuse_other(spec: DatasetSpec, folder: Path) -> None:
         )
     if "/" not in spec.path and _is_builder(spec.path):
         raise TaskError(
-            f"task.dataset.path: {spec.path} data is not read, because it is not plain data.",
-            mend=f"convert it to one of {', '.join(FILE_KINDS)}.",
+            f"task.dataset.path: {spec.path} is not a kind of file that is read; some of the"
+            " library's kinds run code.",
+            mend=f"convert the data to one of {', '.join(FILE_KINDS)}.",
         )
 
 
 def _is_builder(name: str) -> bool:
     """Whether `datasets` has a builder of its own of this name (some of them unpickle)."""
-    import importlib.util
-
     return importlib.util.find_spec(f"datasets.packaged_modules.{name}") is not None
 
 
 class Toy(Source):
-    """This package's generated sentences."""
+    """This package's generated sentences, under whatever column names are asked for."""
 
-    def __init__(self, texts: int) -> None:
-        self.texts = max(1, texts)
+    def __init__(self, spec: DatasetSpec) -> None:
+        self.spec = spec
 
     def identity(self) -> Any:
-        return ["toy", toy.VERSION, self.texts]
+        """The generator's version."""
+        return ["toy", toy.VERSION, len(self.spec.text)]
 
     def describe(self) -> str:
+        """Says that they are generated."""
         return "generated toy sentences"
 
     def load(self, wanted: Mapping[str, str], scratch: Path) -> dict[str, Table]:
+        """Generate the wanted splits."""
         from datasets import ClassLabel, Dataset, Features, Value
 
-        columns = ("text", "text_pair")[: self.texts]
+        ours = ("text", "text_pair")[: len(self.spec.text)]
         features = Features(
-            {**dict.fromkeys(columns, Value("string")), "label": ClassLabel(names=list(toy.LABELS))}
+            {**dict.fromkeys(ours, Value("string")), "label": ClassLabel(names=list(toy.LABELS))}
         )
-        tables = {}
-        for ours, theirs in wanted.items():
-            if theirs not in toy.ROWS:
-                raise _no_split(ours, theirs, list(toy.ROWS))
-            rows = toy.sentences(theirs, self.texts)
-            tables[ours] = Table(Dataset.from_dict(rows, features=features))
-        return tables
+        names = {**dict(zip(ours, self.spec.text, strict=False)), "label": self.spec.label}
+        splits = {}
+        for name in base_names(wanted, list(toy.ROWS)):
+            rows = Dataset.from_dict(toy.sentences(name, len(ours)), features=features)
+            splits[name] = rows.rename_columns({a: b for a, b in names.items() if a != b})
+        return selected(wanted, splits)
 
 
 class Files(Source):
@@ -179,21 +151,24 @@ class Files(Source):
         self.files = {split: _found(split, names) for split, names in spec.data_files.items()}
 
     def identity(self) -> Any:
+        """What the files hold."""
         files = {split: [_contents(path) for path in paths] for split, paths in self.files.items()}
         return ["files", self.kind, files]
 
     def describe(self) -> str:
+        """The files by split."""
         return ", ".join(f"{split}: {', '.join(paths)}" for split, paths in self.files.items())
 
     def load(self, wanted: Mapping[str, str], scratch: Path) -> dict[str, Table]:
-        used = {split: self.files[split] for split in _bases(wanted, list(self.files))}
-        for paths in used.values():
-            for path in paths:
-                if "://" not in path and not os.path.getsize(path):
-                    raise TaskError(
-                        f"task.dataset.data_files: {path} is empty.", mend="give a file with rows."
-                    )
-        return _load(wanted, scratch, self.describe(), path=self.kind, data_files=used)
+        """Read the wanted splits' files, and no others."""
+        used = {split: self.files[split] for split in base_names(wanted, list(self.files))}
+        for path in (path for paths in used.values() for path in paths):
+            if "://" not in path and not os.path.getsize(path):
+                raise TaskError(
+                    f"task.dataset.data_files: {path} is empty.", mend="give a file with rows."
+                )
+        described = ", ".join(path for paths in used.values() for path in paths)
+        return loaded(wanted, scratch, described, path=self.kind, data_files=used)
 
 
 class Folder(Source):
@@ -204,20 +179,23 @@ class Folder(Source):
         self.folder = folder
 
     def identity(self) -> Any:
-        return ["folder", self.spec.name, sorted(self.spec.data_files), _tree(self.folder)]
+        """What the folder's files hold, and which of them were asked for."""
+        files = {split: list(names) for split, names in self.spec.data_files.items()}
+        return ["folder", self.spec.name, files, _tree(self.folder)]
 
     def describe(self) -> str:
+        """Its path."""
         return str(self.folder)
 
     def load(self, wanted: Mapping[str, str], scratch: Path) -> dict[str, Table]:
-        files = {s: list(names) for s, names in self.spec.data_files.items()} or None
-        return _load(
+        """Read what the library finds in it."""
+        return loaded(
             wanted,
             scratch,
             str(self.folder),
             path=str(self.folder),
             name=self.spec.name,
-            data_files=files,
+            data_files={s: list(names) for s, names in self.spec.data_files.items()} or None,
         )
 
 
@@ -228,21 +206,16 @@ class Saved(Source):
         self.folder = folder
 
     def identity(self) -> Any:
+        """What the folder's files hold."""
         return ["saved", _tree(self.folder)]
 
     def describe(self) -> str:
+        """Its path."""
         return str(self.folder)
 
     def load(self, wanted: Mapping[str, str], scratch: Path) -> dict[str, Table]:
-        from datasets import Dataset, load_from_disk
-
-        with quiet_datasets():
-            try:
-                loaded = load_from_disk(str(self.folder))
-            except Exception as error:  # pyarrow, json and OS errors, undocumented which
-                raise _unreadable(str(self.folder), error) from error
-        splits = {"train": loaded} if isinstance(loaded, Dataset) else dict(loaded)
-        return _select(wanted, splits)
+        """Map the saved splits."""
+        return loaded_from_disk(wanted, self.folder)
 
 
 class Hub(Source):
@@ -252,54 +225,57 @@ class Hub(Source):
         self.spec = spec
 
     def identity(self) -> Any:
+        """Name, configuration and revision: a branch that moves is read once, then kept."""
         files = {split: list(names) for split, names in self.spec.data_files.items()}
         return ["hub", self.spec.path, self.spec.name, self.spec.revision, files]
 
     def describe(self) -> str:
+        """Name and configuration."""
         return " ".join(filter(None, (self.spec.path, self.spec.name)))
 
     def load(self, wanted: Mapping[str, str], scratch: Path) -> dict[str, Table]:
-        files = {s: list(names) for s, names in self.spec.data_files.items()} or None
+        """Fetch it, or take it from the library's cache when the Hub does not answer."""
         if hub.reachable():
-            return self._load(wanted, files)
+            return self._load(wanted)
         with hub.data_from_cache_only():
-            return self._load(wanted, files)
+            return self._load(wanted)
 
-    def _load(self, wanted: Mapping[str, str], files: Any) -> dict[str, Table]:
+    def _load(self, wanted: Mapping[str, str]) -> dict[str, Table]:
         spec = self.spec
-        revision = None if spec.revision == "main" else spec.revision
-        # The library's own cache, not the scratch folder: what was fetched serves others too.
-        return _load(
+        return loaded(
             wanted,
-            None,
+            None,  # the library's own cache: what was fetched serves others too
             self.describe(),
             path=spec.path,
             name=spec.name,
-            revision=revision,
-            data_files=files,
+            revision=None if spec.revision == "main" else spec.revision,
+            data_files={s: list(names) for s, names in spec.data_files.items()} or None,
         )
 
 
 class HubOrToy(Hub):
     """For a smoke run without the Hub: what is in the cache, else toy rows."""
 
+    def __init__(self, spec: DatasetSpec) -> None:
+        super().__init__(spec)
+        self._toy = False
+
     def identity(self) -> Any:
-        return ["smoke", super().identity(), toy.VERSION, len(self.spec.text)]
+        """Differs from the real data's, which a later smoke run may reach."""
+        return ["smoke", super().identity(), toy.VERSION, self.spec.text]
 
     def load(self, wanted: Mapping[str, str], scratch: Path) -> dict[str, Table]:
+        """Take the cached rows, else toy rows in columns of the same names."""
         try:
             return super().load(wanted, scratch)
-        except TaskError:
-            return self._toy_rows(wanted, scratch)
+        except HubUnreachable:
+            self._toy = True
+            return Toy(self.spec).load({ours: ours for ours in wanted}, scratch)
 
-    def _toy_rows(self, wanted: Mapping[str, str], scratch: Path) -> dict[str, Table]:
-        splits = {ours: ours for ours in wanted}
-        columns = dict(zip(("text", "text_pair"), self.spec.text, strict=False))
-        columns["label"] = self.spec.label
-        tables = Toy(len(self.spec.text)).load(splits, scratch)
-        return {
-            ours: Table(table.dataset.rename_columns(columns)) for ours, table in tables.items()
-        }
+    def describe(self) -> str:
+        """Says so when the rows are not the data's own."""
+        name = super().describe()
+        return f"generated toy sentences in place of {name}" if self._toy else name
 
 
 def _found(split: str, names: Sequence[str]) -> list[str]:
@@ -338,109 +314,3 @@ def _tree(folder: Path) -> Any:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     ]
-
-
-def _bases(wanted: Mapping[str, str], there: Sequence[str]) -> list[str]:
-    """Names of the source's splits that the wanted ones (perhaps slices) are made of."""
-    bases: list[str] = []
-    for ours, theirs in wanted.items():
-        for part in theirs.split("+"):
-            base = part.partition("[")[0].strip()
-            if base not in there:
-                raise _no_split(ours, theirs, there)
-            bases.append(base)
-    return list(dict.fromkeys(bases))
-
-
-def _no_split(ours: str, theirs: str, there: Sequence[str]) -> TaskError:
-    near = nearest(theirs, there)
-    carve = f"carve it: {ours}: {{from: train, size: 0.1}}"
-    return TaskError(
-        f"task.dataset.splits.{ours}: the data has no split {theirs}; it has"
-        f" {', '.join(there) or 'none'}.",
-        mend=f"did you mean {near}? Or {carve}." if near else f"write one of them, or {carve}.",
-    )
-
-
-def _load(
-    wanted: Mapping[str, str], scratch: Path | None, described: str, **arguments: Any
-) -> dict[str, Table]:
-    from datasets import DownloadMode, load_dataset
-
-    cache = {"cache_dir": str(scratch / "datasets")} if scratch is not None else {}
-    with quiet_datasets():
-        try:
-            loaded = load_dataset(
-                **arguments, **cache, download_mode=DownloadMode.REUSE_DATASET_IF_EXISTS
-            )
-        except Exception as error:  # the library raises a wide, undocumented set
-            raise _load_error(described, arguments, error) from error
-    return _select(wanted, dict(loaded))
-
-
-def _load_error(described: str, arguments: Mapping[str, Any], error: Exception) -> TaskError:
-    from datasets.exceptions import DatasetNotFoundError
-
-    path = arguments["path"]
-    on_hub = "revision" in arguments
-    if on_hub and isinstance(error, ConnectionError | TimeoutError):
-        mend = (
-            "write path: json (or csv, parquet) with data_files, or the path of a save_to_disk"
-            " folder"
-        )
-        return hub.unreachable("task.dataset:", described, mend)
-    if isinstance(error, DatasetNotFoundError):
-        return TaskError(
-            f"task.dataset.path: there is no folder {path}, and the Hub has no data set of that"
-            f" name and revision, or not for you.",
-            mend="check the name; for a private or gated one log in with `hf auth login` or"
-            " HF_TOKEN.",
-        )
-    if isinstance(error, ValueError) and "onfig" in str(error):
-        return TaskError(
-            f"task.dataset.name: {_first_line(error)}",
-            mend="write one of those as name.",
-        )
-    return _unreadable(described, error)
-
-
-def _unreadable(described: str, error: Exception) -> TaskError:
-    cause: BaseException = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-    return TaskError(
-        f"task.dataset: the data cannot be read from {described}: {_first_line(cause)}",
-        mend="check that the file is whole and of the kind that path says.",
-    )
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:300]
-
-
-def _select(wanted: Mapping[str, str], splits: Mapping[str, Any]) -> dict[str, Table]:
-    _bases(wanted, list(splits))
-    return {ours: Table(_slice(ours, theirs, splits)) for ours, theirs in wanted.items()}
-
-
-def _slice(ours: str, theirs: str, splits: Mapping[str, Any]) -> Any:
-    if theirs in splits:
-        return splits[theirs]
-    from datasets import ReadInstruction, concatenate_datasets
-
-    lengths = {name: len(rows) for name, rows in splits.items()}
-    try:
-        parts = ReadInstruction.from_spec(theirs).to_absolute(lengths)
-    except (ValueError, AssertionError) as error:
-        raise TaskError(
-            f"task.dataset.splits.{ours}: a split is a name, or a slice of one; got {theirs}.",
-            mend="write for instance train, train[:600], train[80%:] or train+validation.",
-        ) from error
-    chosen = []
-    for part in parts:
-        rows = splits[part.splitname]
-        chosen.append(
-            rows.select(range(part.from_ or 0, len(rows) if part.to is None else part.to))
-        )
-    return chosen[0] if len(chosen) == 1 else concatenate_datasets(chosen)

@@ -8,22 +8,21 @@ is ever in two splits.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator.tasks.errors import TaskError
-from search_spaces.parts import SplitFrom
+from search_spaces.parts import SPLITS, SplitFrom, SplitName
 from search_spaces.seeds import generator
 
 _QUANTILES = 10
 
 
 def chosen_rows(
-    splits: Mapping[str, str | SplitFrom],
+    splits: Mapping[SplitName, str | SplitFrom],
     labels: Mapping[str, Sequence[Any]],
     problem: str,
-    limits: Mapping[str, int],
+    limits: Mapping[SplitName, int],
     seed: int,
 ) -> dict[str, tuple[str, list[int]]]:
     """Return for each split where its rows stand (the split read from the source) and which.
@@ -45,7 +44,7 @@ def chosen_rows(
     strata = {name: _strata(values, problem) for name, values in labels.items()}
     left = {name: list(range(len(values))) for name, values in labels.items()}
     result: dict[str, tuple[str, list[int]]] = {}
-    for name in ("test", "validation", "train"):
+    for name in reversed(SPLITS):
         split = splits.get(name)
         if not isinstance(split, SplitFrom):
             continue
@@ -69,13 +68,12 @@ def chosen_rows(
         taken = set(rows)
         left[origin] = [row for row in left[origin] if row not in taken]
         result[name] = (origin, rows)
-    for name in left:
-        result[name] = (name, left[name])
+    result |= {read: (read, rows) for read, rows in left.items()}
     for name, limit in limits.items():
         if name in result and len(result[name][1]) > limit:
             origin, rows = result[name]
             result[name] = (origin, drawn(rows, strata[origin], limit, seed, "rows", name))
-    return {name: result[name] for name in ("train", "validation", "test") if name in result}
+    return {name: result[name] for name in SPLITS if name in result}
 
 
 def drawn(
@@ -116,8 +114,3 @@ def _strata(labels: Sequence[Any], problem: str) -> list[Any]:
     for rank, row in enumerate(ranked):
         strata[row] = rank * _QUANTILES // len(labels)
     return strata
-
-
-def counts(labels: Sequence[Any]) -> Counter[Any]:
-    """How many rows each label has."""
-    return Counter(labels)

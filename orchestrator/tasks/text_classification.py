@@ -130,7 +130,10 @@ class TextClassification:
 
 def _notes(spec: TaskSpec, origin: models.Origin, rows: Rows, tokens: Tokens) -> tuple[str, ...]:
     notes = []
-    if tokens.truncated > 0.01:
+    if spec.smoke:
+        architecture = "a tiny BERT" if origin.folder is None else "a tiny model"
+        notes.append(f"smoke: {architecture} in place of {origin.name}, on rows of {rows.source}")
+    if tokens.truncated > 0.01 and not spec.smoke:
         notes.append(
             f"{tokens.truncated:.0%} of the rows are cut to task.max_length"
             f" ({spec.max_length} tokens)"

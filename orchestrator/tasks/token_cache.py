@@ -39,6 +39,7 @@ class Tokens:
             `length` (tokens of the row, special ones included).
         tokenizer: folder to load the tokenizer from.
         vocabulary: size of the tokenizer's vocabulary.
+        highest: highest token number in any row.
         pad_id: the padding token's number.
         longest: tokens of the longest row of any split.
         truncated: share of rows that were longer than max_length, 0.0 to 1.0.
@@ -47,6 +48,7 @@ class Tokens:
     folder: Path
     tokenizer: Path
     vocabulary: int
+    highest: int
     pad_id: int
     longest: int
     truncated: float
@@ -96,6 +98,7 @@ def prepare_tokens(
         folder=folder,
         tokenizer=folder / "tokenizer" if model is None else model,
         vocabulary=meta["vocabulary"],
+        highest=meta["highest"],
         pad_id=meta["pad_id"],
         longest=meta["longest"],
         truncated=meta["truncated"],
@@ -113,22 +116,29 @@ def _check_length(tokenizer: Any, max_length: int, model: Path | None) -> None:
 
 
 def _write_all(rows: Rows, tokenizer: Any, max_length: int, folder: Path) -> dict[str, Any]:
-    longest, cut, unknown, tokens = 0, 0, 0, 0
+    longest, highest, cut, unknown, tokens = 0, 0, 0, 0, 0
     for split in rows.counts:
-        for lengths, unknowns, whole in _write(rows, split, tokenizer, max_length, folder):
-            longest = max(longest, *lengths)
-            cut += whole
-            unknown += unknowns
-            tokens += sum(lengths)
+        for ids in _write(rows, split, tokenizer, max_length, folder):
+            for row in ids:
+                longest = max(longest, len(row))
+                highest = max(highest, max(row, default=0))
+                # Of a full row it is not known whether it was cut; one that just fits is rare.
+                cut += len(row) >= max_length
+                unknown += row.count(tokenizer.unk_token_id)
+                tokens += len(row)
     total = sum(rows.counts.values())
-    if tokenizer.unk_token_id is not None and unknown > _MOST_UNKNOWN * tokens:
+    words = tokens - total * tokenizer.num_special_tokens_to_add(pair=rows.texts == 2)
+    # The library makes an empty tokenizer, without a word, from a folder that has none.
+    if words <= 0 or (tokenizer.unk_token_id is not None and unknown > _MOST_UNKNOWN * words):
         raise TaskError(
-            "task.model: the tokenizer knows none of the data's words: "
-            f"{unknown} of {tokens} tokens are unknown to it.",
-            mend="check that tokenizer, model and data belong together (language, vocabulary).",
+            "task.model: the tokenizer knows none of the data's words; of their"
+            f" {max(words, 0)} tokens {unknown} are unknown to it.",
+            mend="check that the model's folder holds the tokenizer's files, and that tokenizer,"
+            " model and data belong together.",
         )
     return {
         "vocabulary": len(tokenizer),
+        "highest": highest,
         "pad_id": tokenizer.pad_token_id,
         "longest": longest,
         "truncated": cut / total,
@@ -137,8 +147,8 @@ def _write_all(rows: Rows, tokenizer: Any, max_length: int, folder: Path) -> dic
 
 def _write(
     rows: Rows, split: str, tokenizer: Any, max_length: int, folder: Path
-) -> Iterator[tuple[list[int], int, int]]:
-    """Write one split; yields for each batch its lengths, unknown tokens, rows that were cut."""
+) -> Iterator[list[list[int]]]:
+    """Write one split; yields the token numbers of each batch."""
     import pyarrow
 
     with (
@@ -148,7 +158,7 @@ def _write(
         reader = pyarrow.ipc.open_stream(source)
         writer = None
         for batch in reader:
-            columns, cut = _encode(batch, rows.texts, tokenizer, max_length)
+            columns = _encode(batch, rows.texts, tokenizer, max_length)
             data = {
                 name: pyarrow.array(values, type=pyarrow.list_(pyarrow.int32()))
                 for name, values in columns.items()
@@ -159,15 +169,12 @@ def _write(
             record = pyarrow.RecordBatch.from_pydict(data)
             writer = writer or pyarrow.ipc.new_stream(file, record.schema)
             writer.write_batch(record)
-            unknown = tokenizer.unk_token_id
-            yield lengths, sum(ids.count(unknown) for ids in columns["input_ids"]), cut
+            yield columns["input_ids"]
         if writer is not None:
             writer.close()
 
 
-def _encode(
-    batch: Any, texts: int, tokenizer: Any, max_length: int
-) -> tuple[dict[str, list[list[int]]], int]:
+def _encode(batch: Any, texts: int, tokenizer: Any, max_length: int) -> dict[str, list[list[int]]]:
     first = batch.column("text").to_pylist()
     second = batch.column("text_pair").to_pylist() if texts == 2 else None
     try:
@@ -183,9 +190,7 @@ def _encode(
             f"task.model: the tokenizer fails on the data: {error}",
             mend="check that tokenizer and data belong together.",
         ) from error
-    # Of a full row it is not known whether it was cut; one that ends there exactly is rare.
-    cut = sum(len(ids) >= max_length for ids in encoded["input_ids"])
-    return {name: encoded[name] for name in _KEPT if name in encoded}, cut
+    return {name: encoded[name] for name in _KEPT if name in encoded}
 
 
 def _train_texts(rows: Rows) -> Iterator[str]:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from orchestrator.tasks.errors import TaskError
+from orchestrator.tasks.errors import TaskError, first_line
 
 WORDS = "words"
 """Identity of the word tokenizer; what it knows follows from the rows."""
@@ -47,7 +47,7 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:
         )
     except Exception as error:  # from Rust, from Python, from JSON: no common base
         raise TaskError(
-            f"task.model: the tokenizer in {folder} cannot be loaded: {_first_line(error)}",
+            f"task.model: the tokenizer in {folder} cannot be loaded: {first_line(error)}",
             mend="the folder needs the tokenizer's files (tokenizer.json, or its vocabulary)"
             " beside the weights; save it there with tokenizer.save_pretrained.",
         ) from error
@@ -88,8 +88,3 @@ def word_tokenizer(texts: Iterable[str]) -> Any:
         model_max_length=512,
         model_input_names=["input_ids", "token_type_ids", "attention_mask"],
     )
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:300]

@@ -18,7 +18,7 @@ DATA = "toy-sentiment"
 MODEL = "toy-bert"
 ROWS = {"train": 1024, "validation": 256, "test": 256}
 LABELS = ("negative", "positive")
-VERSION = 1
+VERSION = 4
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -57,7 +57,7 @@ def _sentence(rng: random.Random, positive: bool) -> str:
     words: list[str] = []
     for index in range(opinions):
         good = positive if index < majority else not positive
-        if rng.random() < 0.25:
+        if rng.random() < 0.05:
             words.append("not " + rng.choice(_BAD if good else _GOOD))
         else:
             words.append(rng.choice(_GOOD if good else _BAD))
