@@ -133,8 +133,7 @@ class Rank:
             TrialError: the trial failed; the rank is free.
             RuntimeError: nothing was begun, or the trial's last boundary is behind.
         """
-        running = self._running
-        if running is None or running.boundaries.is_over:
+        if self._running is None or self._running.boundaries.is_over:
             raise RuntimeError("there is no boundary ahead: begin a segment first")
         self._orders.put(_GO)
         report = self._standing().report
@@ -178,10 +177,10 @@ class Rank:
         its loading of the best model. An error there is written to the trial's log only: all
         that counts of the trial is reported by then.
         """
-        running = self._running
-        if running is None:
+        if self._running is None:
             return
-        self._orders.put(_GO if running.boundaries.is_over else _LEAVE)
+        # No name here for what is running: a reference would keep its memory.
+        self._orders.put(_GO if self._running.boundaries.is_over else _LEAVE)
         while not isinstance(self._answers.get(), _Ended):
             self._orders.put(_LEAVE)
         self._running = None

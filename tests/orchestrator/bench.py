@@ -42,11 +42,18 @@ class Bench:
         at: int = 0,
         best: Best | None = None,
     ) -> Segment:
-        """A segment from scratch, or from what `start` committed at boundary `at`."""
+        """A segment from scratch, or from what `start` committed at boundary `at`.
+
+        Args:
+            best: of the lineage; default: what the checkpoint says.
+        """
         config = config or {}
         checkpoint = None
         if start is not None:
             checkpoint = checkpoint_path(start.trial, start.segment, at).as_posix()
+            state = self.study / checkpoint / "state.json"
+            saved = json.loads(state.read_text())["best"] if state.exists() else None
+            best = best or (Best(**saved) if saved else None)
         return Segment(
             trial=trial,
             segment=number,
