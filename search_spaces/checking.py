@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.draft import Draft
-from search_spaces.errors import SpecError
+from search_spaces.errors import Fault, SpecError
 from search_spaces.findings import Findings
 from search_spaces.models import fitted
 from search_spaces.normalise import normalise
@@ -15,8 +15,8 @@ from search_spaces.parameters import check_parameters, check_training_arguments
 from search_spaces.parts import METRICS, MetricSpec, PopulationSpec, canonical_metric, natural_goal
 from search_spaces.rules import check_rules
 from search_spaces.rules_task import default_metrics
-from search_spaces.source import Document
 from search_spaces.spec import Sweep, SweepSpec
+from search_spaces.tree import Document
 
 
 def check(
@@ -33,13 +33,13 @@ def check(
         document: the file with the overrides in it.
         path: the file.
         text: the file's text as it was read.
-        findings: may hold faults already, such as those of overrides.
+        findings: may hold faults already: those of the YAML and of overrides.
         allow_code: as of `read_sweep`.
 
     Raises:
         SpecError: the file has faults.
     """
-    raw = document.data()
+    raw, known = document.data(), tuple(findings.faults)
     if not isinstance(raw, dict):
         findings.fault((), "must be a mapping of keys", mend="`sweep init METHOD` writes one")
         raise SpecError(findings.faults, document.source, document.lines)
@@ -55,12 +55,18 @@ def check(
         if isinstance(data.get(key), dict):
             right[key] = {k: v for k, v in data[key].items() if k in kept}
     spec, given = fitted(right, findings)
-    given["parameters"] = data.get("parameters")
     spec = _filled(spec, given)
-    check_rules(Draft(spec, space, given, findings, allow_code))
-    if findings.faults:
-        raise SpecError(findings.faults, document.source, document.lines)
+    check_rules(Draft(spec, space, data, findings, allow_code))
+    faults = _without_consequences(findings.faults, known)
+    if faults:
+        raise SpecError(faults, document.source, document.lines)
     return Sweep(spec=spec, notes=tuple(findings.notes), path=path, source=text)
+
+
+def _without_consequences(faults: list[Fault], first: tuple[Fault, ...]) -> list[Fault]:
+    """Return faults without those at a place where the YAML itself was wrong already."""
+    places = {fault.place for fault in first}
+    return [f for f in faults if f in first or f.place not in places]
 
 
 def file_name(path: Path) -> str:

@@ -9,15 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from search_spaces.errors import Fault, Place, printable, shown
-from search_spaces.source import Document, Path_
-
-
-def dotted(path: Path_) -> str:
-    """Return a path as it is written in a message: `a.b[0].c`."""
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
-    return text
+from search_spaces.tree import Document, KeyPath, dotted
 
 
 class Findings:
@@ -34,21 +26,21 @@ class Findings:
         self.force = force
         self.faults: list[Fault] = []
         self.notes: list[str] = []
-        self.moved: dict[Path_, Path_] = {}
-        self._bad: set[Path_] = set()
+        self.moved: dict[KeyPath, KeyPath] = {}
+        self._bad: set[KeyPath] = set()
 
-    def where(self, path: Path_) -> Path_:
+    def where(self, path: KeyPath) -> KeyPath:
         """Return the path in the document of a path after translation."""
         for length in range(len(path), 0, -1):
             if path[:length] in self.moved:
                 return self.moved[path[:length]] + path[length:]
         return path
 
-    def place(self, path: Path_, *, key: bool = False) -> Place:
+    def place(self, path: KeyPath, *, key: bool = False) -> Place:
         """Return where the value (or the key) of a path after translation stands."""
         return self.document.place(self.where(path), key=key)
 
-    def written(self, path: Path_) -> str:
+    def written(self, path: KeyPath) -> str:
         """Return the value at a path after translation as its writer wrote it, "" for none."""
         node = self.document.node(self.where(path))
         if node is None:
@@ -57,7 +49,7 @@ class Findings:
 
     def fault(
         self,
-        path: Path_,
+        path: KeyPath,
         rule: str,
         *,
         got: object = ...,
@@ -75,10 +67,10 @@ class Findings:
             at_key: whether the place is the key, not the value.
             sense: whether `--force` lets it through.
         """
-        self._bad.add(path)
         if sense and self.force:
             self.note(f"{dotted(self.where(path))}: {rule}; let through by --force")
             return
+        self._bad.add(path)
         original = self.where(path)
         if got is ...:
             got = "" if at_key else self.written(path)

@@ -13,17 +13,17 @@ from pydantic import BaseModel, ValidationError
 
 from search_spaces.domain_keys import number_mend
 from search_spaces.errors import did_you_mean
-from search_spaces.findings import Findings, dotted
+from search_spaces.findings import Findings
 from search_spaces.parts import Refusal
-from search_spaces.source import Path_
 from search_spaces.spec import SweepSpec
+from search_spaces.tree import KeyPath
 
-NOT_IN_FILES: dict[Path_, tuple[str, ...]] = {
+NOT_IN_FILES: dict[KeyPath, tuple[str, ...]] = {
     (): ("smoke",),
     ("task",): ("smoke", "model_config_overrides"),
 }
 """Fields of the models that no sweep file sets."""
-_PLACEHOLDERS: dict[Path_, Any] = {
+_PLACEHOLDERS: dict[KeyPath, Any] = {
     ("name",): "unnamed",
     ("method",): "random",
     ("task",): {},
@@ -43,14 +43,14 @@ _KIND = {
 }
 
 
-def keys_of(model: type[BaseModel], path: Path_ = ()) -> list[str]:
+def keys_of(model: type[BaseModel], path: KeyPath = ()) -> list[str]:
     """Return the keys that a section of a sweep file may have, in the models' order."""
     hidden = NOT_IN_FILES.get(path, ())
     names = [field.alias or name for name, field in model.model_fields.items()]
     return [n for n in names if n not in hidden]
 
 
-def model_at(path: Path_) -> type[BaseModel] | None:
+def model_at(path: KeyPath) -> type[BaseModel] | None:
     """Return the model of the section at path, None when there is none."""
     model: type[BaseModel] | None = SweepSpec
     for step in path:
@@ -96,18 +96,21 @@ def _report(found: Any, data: dict[str, Any], findings: Findings) -> None:
     path = _real_path(tuple(found["loc"]), data)
     kind, context = found["type"], found.get("ctx", {})
     if kind == "missing":
-        missing = (*path, found["loc"][-1]) if path != tuple(found["loc"]) else path
+        missing = (*path, found["loc"][-1])
         _missing(missing, findings)
-        _put(data, missing, _PLACEHOLDERS.get(missing, "?"))
+        if missing in _PLACEHOLDERS:
+            data[found["loc"][-1]] = _PLACEHOLDERS[missing]
+        else:
+            _take_out(data, path)
         return
     if kind == "extra_forbidden":
         _unknown(path, findings)
     elif kind == "value_error" and isinstance(refusal := context.get("error"), Refusal):
         findings.fault(path, refusal.rule, mend=refusal.mend)
     else:
-        rule, mend = _words(kind, context, _at(data, path))
-        key_of_mapping = found["loc"][-1] == "[key]"
-        findings.fault(path, rule, mend=mend, at_key=key_of_mapping)
+        is_key = found["loc"][-1] == "[key]"
+        rule, mend = _words(kind, context, path[-1] if is_key else _at(data, path))
+        findings.fault(path, "unknown key" if is_key else rule, mend=mend, at_key=is_key)
     _take_out(data, path)
 
 
@@ -139,20 +142,22 @@ def _nearest_choice(value: Any, choices: list[str]) -> str:
     return mend if mend.startswith("did") else f"write {choices[0]}"
 
 
-def _unknown(path: Path_, findings: Findings) -> None:
+def _unknown(path: KeyPath, findings: Findings) -> None:
     model = model_at(path[:-1])
     keys = keys_of(model, path[:-1]) if model is not None else []
     mend = did_you_mean(str(path[-1]), keys)
     findings.fault(path, "unknown key", mend=mend, at_key=True)
 
 
-def _missing(path: Path_, findings: Findings) -> None:
+def _missing(path: KeyPath, findings: Findings) -> None:
     mends = {
         "task": "say what is trained: task: {model: ..., dataset: {path: ..., text: [...]}}",
         "method": "write method: grid, random, bayes or pbt",
         "name": "write name: my-sweep",
+        "from": "write {from: train, size: 0.1}",
+        "size": "write {from: train, size: 0.1}",
     }
-    mend = mends.get(dotted(path), f"write {path[-1]}: ...")
+    mend = mends.get(str(path[-1]), f"write {path[-1]}: ...")
     findings.fault(path, "is missing", got="", mend=mend, at_key=True)
 
 
@@ -162,7 +167,7 @@ def _inside(data: Any, step: Any) -> bool:
     return isinstance(data, list | tuple) and isinstance(step, int) and step < len(data)
 
 
-def _at(data: Any, path: Path_) -> Any:
+def _at(data: Any, path: KeyPath) -> Any:
     step: Any
     for step in path:
         if not _inside(data, step):
@@ -171,25 +176,18 @@ def _at(data: Any, path: Path_) -> Any:
     return data
 
 
-def _real_path(loc: Path_, data: Any) -> Path_:
+def _real_path(loc: KeyPath, data: Any) -> KeyPath:
     """Return the part of pydantic's location that is in data (it adds names of union members)."""
     real: list[str | int] = []
     step: Any
     for step in loc:
-        if not _inside(data, step):
-            break
-        real.append(step)
-        data = data[step]
+        if _inside(data, step):
+            real.append(step)
+            data = data[step]
     return tuple(real)
 
 
-def _put(data: Any, path: Path_, value: Any) -> None:
-    holder = _at(data, path[:-1])
-    if isinstance(holder, dict):
-        holder[path[-1]] = value
-
-
-def _take_out(data: Any, path: Path_) -> None:
+def _take_out(data: Any, path: KeyPath) -> None:
     holder = _at(data, path[:-1]) if path else None
     if isinstance(holder, dict):
         holder.pop(path[-1], None)

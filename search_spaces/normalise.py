@@ -15,7 +15,7 @@ from search_spaces.domains import is_number
 from search_spaces.findings import Findings
 from search_spaces.installed_arguments import installed_arguments, installed_version
 from search_spaces.parts import METRICS, canonical_metric, natural_goal
-from search_spaces.source import Path_
+from search_spaces.tree import KeyPath
 
 _TASK_SAYS = "the task section says what is trained"
 UNUSED = {
@@ -54,7 +54,7 @@ def normalise(data: dict[str, Any], findings: Findings) -> dict[str, Any]:
     if isinstance(result.get("parameters"), dict):
         result["parameters"] = _parameters(result["parameters"], findings)
     if isinstance(result.get("training_arguments"), dict):
-        path: Path_ = ("training_arguments",)
+        path: KeyPath = ("training_arguments",)
         result["training_arguments"] = _renamed(
             result["training_arguments"], path, findings, _translated_constant
         )
@@ -116,7 +116,7 @@ def _parameters(entries: dict[str, Any], findings: Findings) -> dict[str, Any]:
 def _flatten(
     entries: Mapping[str, Any],
     prefix: tuple[str, ...],
-    path: Path_,
+    path: KeyPath,
     flat: dict[str, Any],
     findings: Findings,
 ) -> None:
@@ -136,7 +136,7 @@ def _flatten(
 
 
 def _renamed(
-    entries: dict[str, Any], path: Path_, findings: Findings, translated: Any
+    entries: dict[str, Any], path: KeyPath, findings: Findings, translated: Any
 ) -> dict[str, Any]:
     """Return entries with names of older versions replaced, where that is possible."""
     result: dict[str, Any] = {}

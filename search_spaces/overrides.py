@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from search_spaces.domain_keys import KEYS
 from search_spaces.errors import Fault, Place, SpecError, printable
-from search_spaces.source import Node, parse
+from search_spaces.tree import Node
+from search_spaces.yaml_reader import parse
 
 _MEND = "write --set a.b.c=value, such as --set budget.epochs=8"
 
@@ -33,7 +34,13 @@ def apply_overrides(root: Node, overrides: Sequence[str]) -> tuple[Node, list[Fa
             faults.append(Fault("", place, "must be a dotted key, `=` and a value", "", _MEND))
             continue
         try:
-            node = parse(value, "", place=place) if value.strip() else Node(place, "scalar")
+            node, refused = Node(place, "scalar"), []
+            if value.strip():
+                node, refused = parse(value, "", place=place)
+            faults += [
+                replace(f, path=".".join(filter(None, (printable(dotted), f.path))))
+                for f in refused
+            ]
             root = _put(root, split_key(root, dotted), node, place, ())
         except SpecError as error:
             faults += [replace(f, path=f.path or printable(dotted)) for f in error.faults]
@@ -63,6 +70,10 @@ def split_key(root: Node, dotted: str) -> tuple[str, ...]:
     # task.max_length.min: a domain's key comes last, and only after a whole name.
     cut = len(steps) - 1 if len(steps) > 1 and steps[-1] in KEYS else len(steps)
     return ("parameters", ".".join(steps[:cut]), *steps[cut:])
+
+
+def _joined(dotted: str, inner: str) -> str:
+    return printable(".".join(filter(None, (dotted, inner))))
 
 
 def _put(

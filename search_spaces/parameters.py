@@ -21,8 +21,8 @@ from search_spaces.errors import shown
 from search_spaces.findings import Findings
 from search_spaces.installed_arguments import Argument
 from search_spaces.mid_run import can_change, why_not
-from search_spaces.source import Path_
 from search_spaces.space import Space
+from search_spaces.tree import KeyPath
 
 
 def check_parameters(data: dict[str, Any], findings: Findings) -> Space:
@@ -51,12 +51,11 @@ def check_training_arguments(data: dict[str, Any], findings: Findings) -> dict[s
         argument = _constant(name)
         if isinstance(argument, Objection):
             _object(findings, path, argument, at_key=True)
-        elif (objection := check_value(argument, value)) is not None:
-            _object(findings, path, objection)
-            if objection.sense and findings.force:
-                right[name] = value
         else:
-            right[name] = value
+            if (objection := check_value(argument, value)) is not None:
+                _object(findings, path, objection)
+            if not findings.is_bad(*path):
+                right[name] = value
     return right
 
 
@@ -68,7 +67,9 @@ def _constant(name: str) -> Argument | Objection:
     return find(name)
 
 
-def _object(findings: Findings, path: Path_, objection: Objection, *, at_key: bool = False) -> None:
+def _object(
+    findings: Findings, path: KeyPath, objection: Objection, *, at_key: bool = False
+) -> None:
     findings.fault(path, objection.rule, mend=objection.mend, at_key=at_key, sense=objection.sense)
 
 
@@ -123,7 +124,7 @@ def _is_log(domain: Domain) -> bool:
     return isinstance(domain, LogUniform) or (isinstance(domain, Quantized) and domain.log)
 
 
-def _ends(domain: Domain) -> Iterator[tuple[Path_, Any]]:
+def _ends(domain: Domain) -> Iterator[tuple[KeyPath, Any]]:
     """Yield the values that a domain names, with the keys they stand under."""
     if isinstance(domain, Choice):
         for i, value in enumerate(domain.values):

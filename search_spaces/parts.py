@@ -17,11 +17,13 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     StrictBool,
     StrictFloat,
     StrictInt,
     StrictStr,
+    Tag,
 )
 
 from search_spaces.domains import is_number
@@ -199,7 +201,14 @@ class DatasetSpec(Part):
     text: Annotated[tuple[str, ...], BeforeValidator(_columns)] = ()
     label: Annotated[StrictStr, Field(min_length=1)] = "label"
     splits: Annotated[
-        dict[SplitName, Annotated[StrictStr | SplitFrom, BeforeValidator(_split)]],
+        dict[
+            SplitName,
+            Annotated[
+                Annotated[StrictStr, Tag("<named>")] | Annotated[SplitFrom, Tag("<carved>")],
+                Discriminator(lambda v: "<named>" if isinstance(v, str) else "<carved>"),
+                BeforeValidator(_split),
+            ],
+        ],
         AfterValidator(_usual_splits),
     ] = Field(default_factory=lambda: _usual_splits({}))
 

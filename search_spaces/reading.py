@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from search_spaces.checking import check
-from search_spaces.errors import Fault
 from search_spaces.findings import Findings
 from search_spaces.overrides import apply_overrides, with_name
-from search_spaces.source import Document, parse, read_text
+from search_spaces.source import read_text
 from search_spaces.spec import Sweep
+from search_spaces.tree import Document
+from search_spaces.yaml_reader import parse
 
 
 def read_sweep(
@@ -37,10 +38,10 @@ def read_sweep(
     """
     path = Path(path)
     text, lines = read_text(path)
-    root = parse(text, str(path), lines)
-    faults: list[Fault] = []
+    root, faults = parse(text, str(path), lines)
     if root.kind == "mapping":
-        root, faults = apply_overrides(root, overrides)
+        root, refused = apply_overrides(root, overrides)
+        faults += refused
         if name is not None:
             root = with_name(root, name)
     document = Document(root, str(path), lines)

@@ -38,7 +38,14 @@ def check(draft: Draft) -> None:
     _code(draft)
     _model_config(draft)
     task = draft.spec.task
-    if task.is_own_file or draft.findings.is_bad("task", "type"):
+    if draft.findings.is_bad("task", "type"):
+        return
+    if task.is_own_file:
+        if not draft.has("metric", "name"):
+            mend = "write metric: {name: ..., goal: maximize}, as your task computes it"
+            draft.findings.fault(
+                ("metric",), "must be named for a task of your own", got="", mend=mend, at_key=True
+            )
         return
     if task.type not in TASKS:
         mend = did_you_mean(task.type, TASKS, "Tasks")

@@ -11,7 +11,7 @@ from search_spaces.errors import shown
 from search_spaces.mid_run import METRIC_DRIVEN
 from search_spaces.parameters import numbers
 from search_spaces.parts import canonical_metric
-from search_spaces.source import Path_
+from search_spaces.tree import KeyPath
 
 _BATCH = ("per_device_train_batch_size", "effective_batch_size", "gradient_accumulation_steps")
 
@@ -28,7 +28,7 @@ def check(draft: Draft) -> None:
     _steps(draft)
 
 
-def _path(draft: Draft, name: str) -> Path_:
+def _path(draft: Draft, name: str) -> KeyPath:
     """Return where a setting is given: searched, constant, or else the whole section."""
     if name in draft.space:
         return ("parameters", name)
@@ -149,7 +149,7 @@ def _batch(draft: Draft) -> None:
         )
 
 
-def _listed(draft: Draft, name: str) -> Iterator[tuple[Path_, Any]]:
+def _listed(draft: Draft, name: str) -> Iterator[tuple[KeyPath, Any]]:
     """Yield every value that a setting names, with its place."""
     domain: Domain | None = draft.space.get(name)
     if domain is None:

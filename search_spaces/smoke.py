@@ -40,7 +40,7 @@ def shrunk(spec: SweepSpec) -> SweepSpec:
                 "max_length": min(MAX_LENGTH, spec.task.max_length),
             }
         ),
-        "warm_start": spec.warm_start[:1],
+        "warm_start": (),
         "run_cap": _TRIALS,
         "budget": BudgetSpec(usd_per_gpu_hour=spec.budget.usd_per_gpu_hour),
         "finalists": None,
