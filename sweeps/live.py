@@ -12,7 +12,7 @@ import copy
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +28,7 @@ from orchestrator.events import (
     SegmentStarted,
     TrialEnded,
 )
-from orchestrator.state import StudyState
+from orchestrator.state import StudyState, TrialRecord
 from search_spaces import SweepSpec
 from sweeps.console import Surface
 from sweeps.narration import Narrator, PlainView, View
@@ -79,10 +79,15 @@ def remaining_boundaries(state: StudyState, spec: SweepSpec) -> int | None:
 
 
 def glance(
-    state: StudyState, spec: SweepSpec, *, done: int, failure: str = "", shown: int = SHOWN_RUNNING
+    state: StudyState, spec: SweepSpec, *, done: int, training: Set[str], failure: str = ""
 ) -> Glance:
-    """Take a picture of the state."""
-    running = state.with_state("running")
+    """Take a picture of the state.
+
+    Args:
+        training: the trials that a worker trains now. The journal's `running` says that a trial
+            was taken up and is not over: members of a large population take turns.
+    """
+    running = [t for t in state.with_state("running") if t.id in training]
     rows = tuple(
         (
             t.id,
@@ -90,10 +95,10 @@ def glance(
             number(last_value(t)),
             config_text(t.config),
         )
-        for t in running[:shown]
+        for t in running[:SHOWN_RUNNING]
     )
     return Glance(
-        counts=dict(Counter(t.state for t in state.trials.values())),
+        counts=dict(Counter(_shown_state(t, training) for t in state.trials.values())),
         total=spec.trial_limit,
         remaining=remaining_boundaries(state, spec),
         done=done,
@@ -101,6 +106,11 @@ def glance(
         running=rows,
         failure=failure,
     )
+
+
+def _shown_state(trial: TrialRecord, training: Set[str]) -> str:
+    idle = trial.state == "running" and trial.id not in training
+    return "waiting" if idle else trial.state
 
 
 def time_left(remaining: int | None, done: int, elapsed_s: float) -> str:
@@ -166,6 +176,7 @@ class LiveView:
         self._first_segment: float | None = None
         self._done = 0
         self._failure = ""
+        self._training: dict[str, str] = {}
         self._lock = threading.Lock()
         self._state: StudyState | None = None
         self._live = Live(
@@ -183,8 +194,10 @@ class LiveView:
                 self._state = copy.deepcopy(state)
             else:
                 self._state.apply(event)
-            if isinstance(event, SegmentStarted) and self._first_segment is None:
-                self._first_segment = self._now()
+            if isinstance(event, SegmentStarted):
+                self._training[event.worker] = event.trial
+                if self._first_segment is None:
+                    self._first_segment = self._now()
             if isinstance(event, Reported):
                 self._done += 1
             if isinstance(event, TrialEnded) and event.state == "failed":
@@ -195,7 +208,13 @@ class LiveView:
         pace = now - self._first_segment if self._first_segment is not None else 0.0
         with self._lock:
             state = self._state or StudyState()
-            picture = glance(state, self._spec, done=self._done, failure=self._failure)
+            picture = glance(
+                state,
+                self._spec,
+                done=self._done,
+                training=set(self._training.values()),
+                failure=self._failure,
+            )
         return glance_view(picture, self._spec, elapsed_s=now - self._start, pace_s=pace)
 
     def __enter__(self) -> Self:

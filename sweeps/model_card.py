@@ -82,8 +82,9 @@ def model_card(result: StudyResult, best: StudyBest) -> str:
     if spec.description:
         parts.append(escaped(spec.description))
     parts += [
-        f"{escaped(shown_source(task.model))}{_FROM[task.weights]} trained for {escaped(task.type)}; the best of"
-        f" {count(len(state.trials), 'trial')} found by {METHOD_WORDS[state.method]}"
+        f"{escaped(shown_source(task.model))}{_FROM[task.weights]} trained for"
+        f" {escaped(task.type)}; the best of {count(len(state.trials), 'trial')} found by"
+        f" {METHOD_WORDS[state.method]}"
         f" ({state.goal} {escaped(metric)}).",
         f"## Result\n\nTrial {escaped(best.trial)} at epoch"
         f" {number(epoch_at(record, best.boundary))} of {number(record.epochs)}, on the validation"

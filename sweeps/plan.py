@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from orchestrator.cluster import ray_session, slots, slots_for
+from orchestrator.cluster import join_ray, slots, slots_for
 from orchestrator.events import Config, TrialProposed
 from orchestrator.searchers import given_proposals, make_searcher
 from search_spaces import SweepSpec
@@ -151,8 +151,8 @@ def _boundaries(spec: SweepSpec, configs: list[Config]) -> tuple[int, int] | Non
 def _slots(spec: SweepSpec, address: str | None) -> int:
     """Trials at the same time, here or on the cluster at the address."""
     if address is not None:
-        with ray_session(address):
-            return slots(spec)
+        join_ray(address)  # left when this process ends
+        return slots(spec)
     gpus = len([p for p in Path("/dev").glob("nvidia*") if p.name[6:].isdigit()])
     return slots_for(spec, float(os.cpu_count() or 1), float(gpus))
 

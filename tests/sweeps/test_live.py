@@ -82,7 +82,11 @@ def test_the_live_picture_holds_counts_best_running_trials_and_the_last_failure(
     events = [started(spec()), proposed(0, config(0.5)), segment(0, 0, config(0.5))]
     state = StudyState.of([*events, *reached(0, 1, 0.8)])
     picture = glance(
-        state, spec(), done=1, failure="trial 0007 failed (code): boom  log: x/log.txt"
+        state,
+        spec(),
+        done=1,
+        training={"0000"},
+        failure="trial 0007 failed (code): boom  log: x/log.txt",
     )
     shown = drawn(glance_view(picture, spec(), elapsed_s=75, pace_s=60))
     assert "tiny  random search  1:15" in shown
@@ -95,7 +99,7 @@ def test_the_live_picture_holds_counts_best_running_trials_and_the_last_failure(
 
 def test_the_live_picture_of_a_smoke_run_says_so():
     small = spec(smoke=True)
-    picture = glance(StudyState.of([started(small)]), small, done=0)
+    picture = glance(StudyState.of([started(small)]), small, done=0, training=set())
     assert "SMOKE RUN" in drawn(glance_view(picture, small, elapsed_s=1, pace_s=0))
 
 
@@ -103,8 +107,18 @@ def test_running_trials_beyond_the_screen_are_counted():
     events = [started(spec())]
     for n in range(20):
         events += [proposed(n, config(0.5)), segment(n, 0, config(0.5))]
-    picture = glance(StudyState.of(events), spec(run_cap=20), done=0)
+    state = StudyState.of(events)
+    picture = glance(state, spec(run_cap=20), done=0, training=set(state.trials))
     assert "and 8 more running" in drawn(glance_view(picture, spec(), elapsed_s=1, pace_s=0))
+
+
+def test_a_member_that_waits_for_its_turn_is_not_counted_as_running():
+    events = [started(spec())]
+    for n in range(4):
+        events += [proposed(n, config(0.5)), segment(n, 0, config(0.5))]
+    picture = glance(StudyState.of(events), spec(), done=0, training={"0002", "0003"})
+    assert picture.counts == {"running": 2, "waiting": 2}
+    assert [row[0] for row in picture.running] == ["0002", "0003"]
 
 
 def test_time_left_comes_from_the_pace_so_far():
