@@ -30,6 +30,7 @@ from orchestrator.tracking.tracker import (
 BEST_MODEL_LANE = "@best-model"  # no trial's id: "@" is not allowed in one
 ATTEMPTS = 3
 SLOW_S = 5.0
+LONGEST_CLOSE_S = 120.0
 
 
 class _Lane:
@@ -87,7 +88,7 @@ class Outbox(Deferred):
         self._wake = threading.Event()
         self._lanes: dict[str, _Lane] = {}
         self._finished: set[str] = set()
-        self._failures = self._deaths = 0
+        self._failures = self._deaths = self._done = 0
         self._retry_at = 0.0
         self._busy_since: float | None = None
         self._dropped = 0
@@ -118,9 +119,10 @@ class Outbox(Deferred):
             self._notices.outage("it does not answer", self._folder)
 
     def close(self, timeout_s: float) -> tuple[str, ...]:
-        """Send what can be sent within `timeout_s` and close the tracker.
+        """Send what is left and close the tracker.
 
-        A backend that is known to be down is not tried once more.
+        Waits as long as calls get through, but at most `timeout_s` for one that does not, and
+        `LONGEST_CLOSE_S` in all. A backend that is known to be down is not tried once more.
 
         Returns:
             What the tracker says at its end, and how many lines were not sent and where they are.
@@ -130,9 +132,17 @@ class Outbox(Deferred):
         if self._thread.ident is None:
             self._finish_sending()
         else:
-            self._thread.join(timeout_s)
+            self._join(timeout_s)
         self._stopped = True
         return (*self._words, *self._unsent_words())
+
+    def _join(self, timeout_s: float) -> None:
+        last = time.monotonic() + max(timeout_s, LONGEST_CLOSE_S)
+        while True:
+            done = self._done
+            self._thread.join(min(timeout_s, last - time.monotonic()))
+            if not self._thread.is_alive() or done == self._done or time.monotonic() >= last:
+                return
 
     @property
     def unsent_lines(self) -> int:
@@ -278,6 +288,7 @@ class Outbox(Deferred):
             self._busy_since = self._clock()
             perform(self._tracker, call)
             self._deaths = 0
+            self._done += 1
         except TrackerDied as error:
             self._failed(error)
             return False

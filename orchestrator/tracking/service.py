@@ -22,6 +22,7 @@ from orchestrator.events import Config, Event
 from orchestrator.tracking.backends import in_force, open_outboxes
 from orchestrator.tracking.call_queue import CallQueue
 from orchestrator.tracking.notices import in_one_line
+from orchestrator.tracking.outbox import LONGEST_CLOSE_S
 from orchestrator.tracking.study_runs import StudyRuns
 from orchestrator.tracking.tracker import Call, OnNotice, perform, trainer_names
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 FOLDER = "tracking"
 CLOSE_S = 4.0
-MODEL_UPLOAD_S = 60.0
+MODEL_UPLOAD_S = 120.0
 
 
 class TrackingService:
@@ -90,14 +91,21 @@ class Tracking:
     Args:
         spec: the study's sweep.
         service: the actor's handle.
+        folder: where it keeps its files.
         on_notice: takes sentences for a person; called from a thread of ours.
         past: the journal's events so far, when the study is resumed.
     """
 
     def __init__(
-        self, spec: SweepSpec, service: Any, on_notice: OnNotice, past: Iterable[Event] = ()
+        self,
+        spec: SweepSpec,
+        service: Any,
+        folder: Path,
+        on_notice: OnNotice,
+        past: Iterable[Event] = (),
     ) -> None:
         self._service = service
+        self._folder = folder
         self._on_notice = on_notice
         self._queue = CallQueue(self._send)
         self._runs = StudyRuns(spec, self._queue, past)
@@ -138,16 +146,23 @@ class Tracking:
         """Send what is left, say what could not be sent and where it is, and end the process.
 
         Args:
-            timeout_s: waits no longer; by default `CLOSE_S`, and `MODEL_UPLOAD_S` when a model
-                was handed over. A backend that is known to be down is not waited for.
+            timeout_s: waits no longer, whatever is left. None: as long as lines get through, but
+                at most `CLOSE_S` for one that does not (`MODEL_UPLOAD_S` when a model was handed
+                over); a backend that is known to be down is not waited for.
         """
-        deadline = time.monotonic() + (self._close_s if timeout_s is None else timeout_s)
-        words = list(self._queue.close(deadline - time.monotonic()))
+        quiet_s = self._close_s if timeout_s is None else min(timeout_s, self._close_s)
+        deadline = time.monotonic() + (
+            LONGEST_CLOSE_S + CLOSE_S if timeout_s is None else timeout_s
+        )
+        words = list(self._queue.close(quiet_s))
         left = max(0.0, deadline - time.monotonic())
         try:
-            words += ray.get(self._service.close.remote(left), timeout=left + 0.5)
-        except (GetTimeoutError, RayError) as error:
-            words.append(f"tracking: its process did not end in time ({in_one_line(error)}).")
+            words += ray.get(self._service.close.remote(min(quiet_s, left)), timeout=left)
+        except (GetTimeoutError, RayError):
+            words.append(
+                "tracking: its process did not end in time; what it had not sent is kept in "
+                f"{self._folder} and sent when the study is next resumed."
+            )
         ray.kill(self._service, no_restart=True)
         for word in words:
             self._on_notice(word)
@@ -184,10 +199,11 @@ def make_tracking(
         on_notice(word)
     if not spec.tracking.backends:
         return None
+    folder = study_folder.absolute() / FOLDER
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     service = (
         ray.remote(TrackingService)
         .options(num_cpus=0, max_restarts=-1, scheduling_strategy=here)
-        .remote(spec, study_folder.absolute() / FOLDER)
+        .remote(spec, folder)
     )
-    return Tracking(spec, service, on_notice, past)
+    return Tracking(spec, service, folder, on_notice, past)

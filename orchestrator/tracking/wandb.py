@@ -13,6 +13,8 @@ each other at sync; so the id gets `-2`, `-3` ..., and the run is tagged with th
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import re
 import secrets
@@ -36,6 +38,10 @@ EXIT_CODES = {"finished": 0, "stopped": 0, "failed": 1, "interrupted": 255}
 
 INIT_TIMEOUT_S = 20.0
 FINISH_TIMEOUT_S = 20.0
+MODEL_TIMEOUT_S = 120.0
+
+_PROCESS_IS_GONE = ("MailboxClosedError", "HandleAbandonedError")
+"""What wandb raises, beside ConnectionError, when its own process (wandb-core) is gone."""
 
 _SETTINGS: dict[str, Any] = {
     "console": "off",
@@ -43,6 +49,7 @@ _SETTINGS: dict[str, Any] = {
     "disable_git": True,
     "disable_code": True,
     "label_disable": True,
+    "program": "sweep",  # else the path of this process's script
     "init_timeout": INIT_TIMEOUT_S,
     "finish_timeout": FINISH_TIMEOUT_S,
     "finish_timeout_raises": True,
@@ -81,9 +88,10 @@ class WandbTracker:
         folder.mkdir(parents=True, exist_ok=True)
         self._study_id = _study_id(folder / "wandb-id")
         self._runs: dict[str, Any] = {}
+        self._stuck: set[str] = set()
         self._offline_folders = 0
         self._unfinished: list[str] = []
-        wandb.setup(wandb.Settings(silent=True, console="off"))
+        self._begin_library()
 
     def start_run(self, run: Run) -> None:
         """Open the trial's run, or take its changed configuration over.
@@ -146,6 +154,7 @@ class WandbTracker:
                 tags=tuple(self._spec.tracking.tags),
                 config=model.metadata,
             ),
+            finish_timeout=MODEL_TIMEOUT_S,
         )
         artifact = self._wandb.Artifact(
             f"{model.study}-best-model", type="model", metadata=model.metadata
@@ -164,15 +173,11 @@ class WandbTracker:
             return (f"wandb: closing failed: {in_one_line(error)}.", *self._words())
         return self._words()
 
-    def _open(self, run: Run) -> Any:
+    def _open(self, run: Run, **settings: Any) -> Any:
         base = f"{self._study_id}-{run.trial}"
-        tags, identity = list(run.tags), base
-        if self._mode == "offline":
-            earlier = len(self._folders(base))
-            if earlier:
-                identity = f"{base}-{earlier + 1}"
-                tags.append(run.trial)
-        before = set(self._folders(base))
+        earlier = self._folders(base)
+        identity = self._identity(run.trial, base, len(earlier))
+        again = self._mode == "offline" and earlier
         try:
             opened = self._wandb.init(
                 project=self._spec.tracking.project or os.environ.get("WANDB_PROJECT") or PROJECT,
@@ -182,21 +187,48 @@ class WandbTracker:
                 name=run.name,
                 group=run.group,
                 job_type=run.job_type,
-                tags=tags,
+                tags=[*run.tags, *([run.trial] if again else [])],
                 config=run.config,
                 mode=self._mode,
                 reinit="create_new",
                 resume="allow" if self._mode == "online" else None,
-                settings=self._wandb.Settings(**_SETTINGS),
+                settings=self._wandb.Settings(**{**_SETTINGS, **settings}),
             )
         except Exception:
-            for stump in set(self._folders(base)) - before:  # nothing was logged to it
+            for stump in set(self._folders(base)) - set(earlier):  # nothing was logged to it
                 shutil.rmtree(stump, ignore_errors=True)
+            self._give_up(identity)
             raise
+        if identity != base and self._mode == "online":
+            (self._folder / f"wandb-id-{run.trial}").write_text(f"{identity}\n")
         self._offline_folders += self._mode == "offline"
         opened.define_metric("train/global_step")
         opened.define_metric("*", step_metric="train/global_step", step_sync=True)
         return opened
+
+    def _identity(self, trial: str, base: str, earlier: int) -> str:
+        """Return the id that the trial's run gets in this process."""
+        if self._mode == "offline":
+            return f"{base}-{earlier + 1}" if earlier else base
+        try:
+            identity = (self._folder / f"wandb-id-{trial}").read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            identity = base
+        numbers = itertools.count(2)
+        while identity in self._stuck:
+            identity = f"{base}-r{next(numbers)}"
+        return identity
+
+    def _give_up(self, identity: str) -> None:
+        """Let go of a run that did not begin.
+
+        wandb's process holds its id as "in use" for ever. A new process frees it, but must not
+        cost the runs that are open; beside them the trial's next attempt takes another id.
+        """
+        if self._runs:
+            self._stuck.add(identity)
+        else:
+            self._end_library()
 
     def _finish(self, run: Any, exit_code: int) -> None:
         try:
@@ -209,21 +241,24 @@ class WandbTracker:
         try:
             return do(*args, **options)
         except Exception as error:
-            if isinstance(error, ConnectionError) or type(error).__name__ == "MailboxClosedError":
+            if isinstance(error, ConnectionError) or type(error).__name__ in _PROCESS_IS_GONE:
                 self._end_library()
                 raise TrackerDied(in_one_line(error)) from error
             raise
 
+    def _begin_library(self) -> None:
+        self._wandb.setup(self._wandb.Settings(silent=True, console="off"))
+
     def _end_library(self) -> None:
         self._runs.clear()
-        try:
+        self._stuck.clear()
+        with contextlib.suppress(ConnectionError):  # its process is the one that is gone
             self._wandb.teardown()
-        except ConnectionError:
-            return  # its process is the one that is gone
+        self._begin_library()
 
     def _folders(self, base: str) -> list[Path]:
         """Return the run folders of a trial that earlier processes left."""
-        named = re.compile(rf"(offline-)?run-\d+_\d+-{re.escape(base)}(-\d+)?")
+        named = re.compile(rf"(offline-)?run-\d+_\d+-{re.escape(base)}(-r?\d+)?")
         return [p for p in (self._folder / "wandb").glob("*run-*") if named.fullmatch(p.name)]
 
     def _words(self) -> tuple[str, ...]:

@@ -308,6 +308,15 @@ def test_closing_waits_for_what_can_still_be_sent(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_closing_waits_for_a_slow_tracker_as_long_as_it_gets_on(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, FakeTracker(lambda verb: time.sleep(0.05)), threaded=True)
+    bench.outbox.start_run(run("t0"))
+    for step in range(10):
+        bench.outbox.log("t0", {"a": 1}, step)
+    assert bench.outbox.close(0.2) == ("closed",)
+    assert bench.tracker.steps("t0") == list(range(10))
+
+
 def test_a_tracker_that_fails_at_its_close_is_no_fault_of_the_study(tmp_path: Path) -> None:
     bench = Bench(tmp_path, FakeTracker(Fault("close")))
     bench.outbox.start_run(run("t0"))

@@ -126,9 +126,7 @@ def test_a_tracking_process_that_is_killed_comes_back_and_no_line_is_lost(tmp_pa
 @pytest.mark.parametrize(
     ("backends", "more"), [("none", "mode: auto"), ("wandb", "mode: disabled")]
 )
-def test_a_study_without_tracking_starts_nothing(
-    tmp_path: Path, backends: str, more: str
-) -> None:
+def test_a_study_without_tracking_starts_nothing(tmp_path: Path, backends: str, more: str) -> None:
     spec = toy_spec(tmp_path, backends=backends, more=more)
     assert make_tracking(spec, tmp_path / "study", on_notice=pytest.fail) is None
     assert not processes("TrackingService")
@@ -146,7 +144,7 @@ def test_closing_is_bounded_when_the_tracking_process_hangs(tmp_path: Path) -> N
 
     notices: list[str] = []
     service = Hanging.remote()
-    tracking = Tracking(toy_spec(tmp_path), service, notices.append)
+    tracking = Tracking(toy_spec(tmp_path), service, tmp_path, notices.append)
     client = TrackerClient(service)
     before = time.monotonic()
     tracking.observe(started("t0"))
@@ -154,4 +152,5 @@ def test_closing_is_bounded_when_the_tracking_process_hangs(tmp_path: Path) -> N
     client.close(0.2)
     tracking.close(0.5)
     assert time.monotonic() - before < 3.0
-    assert any("did not reach the tracking process" in notice for notice in notices)
+    assert "did not reach the tracking process" in notices[0]
+    assert f"kept in {tmp_path}" in notices[1]

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import socket
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +18,7 @@ from orchestrator.tracking.wandb import WandbTracker
 from tests.orchestrator.tracking.fakes import run, toy_spec, wait_for
 from tests.orchestrator.tracking.wandb_reader import RunFile, read_run
 
-
-@pytest.fixture(autouse=True)
-def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Give wandb a home and a working directory of its own, and end its process afterwards."""
-    import wandb
-
-    wandb.teardown()
-    for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_PROJECT", "NETRC"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("WANDB_CACHE_DIR", str(tmp_path / "home" / "cache"))
-    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "home" / "data"))
-    work = tmp_path / "work"
-    work.mkdir()
-    monkeypatch.chdir(work)
-    yield
-    wandb.teardown()
+pytestmark = pytest.mark.usefixtures("own_wandb")
 
 
 def offline_runs(tracking: Path) -> dict[str, RunFile]:
@@ -241,55 +220,3 @@ def test_a_dead_process_is_told_from_a_refused_value(tmp_path: Path) -> None:
     core.wait(5)
     with pytest.raises(TrackerDied):
         tracker.log("t0", {"train/loss": 1.0}, 1)
-
-
-@contextlib.contextmanager
-def server(answers: str) -> Iterator[str]:
-    """A server that refuses connections, or accepts them and never answers."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        if answers == "refuses":
-            yield address
-            return
-        listening.listen(64)
-        kept: list[socket.socket] = []
-
-        def accept() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    kept.append(listening.accept()[0])
-
-        threading.Thread(target=accept, daemon=True).start()
-        yield address
-        for connection in kept:
-            connection.close()
-
-
-@pytest.mark.parametrize("answers", ["refuses", "never"])
-def test_a_server_that_does_not_work_costs_the_study_no_time_and_no_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: str
-) -> None:
-    monkeypatch.setitem(wandb_file._SETTINGS, "init_timeout", 1.0)
-    monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
-    tracking = tmp_path / "tracking"
-    notices: list[str] = []
-    with server(answers) as address:
-        monkeypatch.setenv("WANDB_BASE_URL", address)
-        spec = toy_spec(tmp_path, more="mode: online")
-        outboxes = open_outboxes(spec, tracking, notices.append)
-        started = time.monotonic()
-        outboxes.start_run(run("t0"))
-        for step in range(50):
-            outboxes.log("t0", {"train/loss": 1.0}, step)
-        assert time.monotonic() - started < 0.5
-        wait_for(lambda: bool(notices), timeout_s=15)
-        started = time.monotonic()
-        words = outboxes.close(4)
-        assert time.monotonic() - started < 5
-    assert notices[0].startswith("wandb cannot be reached (CommError")
-    assert "a" * 40 not in notices[0]
-    kept = tracking / "unsent" / "wandb" / "t0.jsonl"
-    assert f"wandb: 50 lines not sent, kept in {kept}" in words[-1]
-    assert len(kept.read_text().splitlines()) == 51
-    assert not list((tracking / "wandb").glob("run-*-t0")), "no stump is left to be uploaded"
