@@ -28,6 +28,7 @@ from transformers import PreTrainedConfig, Trainer
 from transformers.trainer_callback import TrainerState
 
 from orchestrator.checkpoints import STATE
+from orchestrator.host_memory import HostMemory, Lease
 
 WEIGHTS = "model.safetensors"
 OPTIMIZER = "optimizer.pt"
@@ -44,6 +45,8 @@ RngState = dict[str, Any]
 @dataclass(frozen=True)
 class Snapshot:
     """What is needed to go on from a boundary; shares no memory with the training.
+
+    Its tensors are its own only as long as it lives: their memory is used for the next one.
 
     Attributes:
         weights: parameters and buffers by name, each tied one once.
@@ -102,6 +105,7 @@ def take_snapshot(
     epoch_rng: RngState,
     state: dict[str, Any],
     files: dict[str, bytes],
+    memory: HostMemory,
 ) -> Snapshot:
     """Copy a trial's state to host memory, training standing still.
 
@@ -111,21 +115,25 @@ def take_snapshot(
         epoch_rng: the generators when the epoch began.
         state: see `Snapshot`.
         files: see `Snapshot`.
+        memory: what the copies are made in.
     """
+    lease = memory.lease()
     model = trainer.accelerator.unwrap_model(trainer.model)
     scaler = getattr(trainer.accelerator, "scaler", None)
-    return Snapshot(
-        weights=_on_host(_untied(model)),
+    snapshot = Snapshot(
+        weights=_on_host(_untied(model), lease),
         config=_config_of(model),
-        optimizer=_on_host(trainer.optimizer.state_dict()),
-        scheduler=_on_host(trainer.lr_scheduler.state_dict()),
-        scaler=None if scaler is None else _on_host(scaler.state_dict()),
+        optimizer=_on_host(trainer.optimizer.state_dict(), lease),
+        scheduler=_on_host(trainer.lr_scheduler.state_dict(), lease),
+        scaler=None if scaler is None else _on_host(scaler.state_dict(), lease),
         rng=rng,
         epoch_rng=epoch_rng,
         trainer_state=state_fields(trainer.state),
         state=state,
         files=files,
     )
+    lease.belongs_to(snapshot)
+    return snapshot
 
 
 def rng_state() -> RngState:
@@ -193,14 +201,14 @@ def _config_of(model: torch.nn.Module) -> PreTrainedConfig | None:
     return config
 
 
-def _on_host(tree: Any) -> Any:
+def _on_host(tree: Any, lease: Lease) -> Any:
     """Copy a state dict; tensors become contiguous ones of their own in host memory."""
     if isinstance(tree, torch.Tensor):
-        return tree.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        return lease.copy(tree)
     if isinstance(tree, dict):
-        return {key: _on_host(value) for key, value in tree.items()}
+        return {key: _on_host(value, lease) for key, value in tree.items()}
     if isinstance(tree, list | tuple):
-        return type(tree)(_on_host(value) for value in tree)
+        return type(tree)(_on_host(value, lease) for value in tree)
     return copy.copy(tree)
 
 

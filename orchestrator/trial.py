@@ -29,6 +29,7 @@ from transformers.trainer_callback import PrinterCallback
 from orchestrator.boundaries import Boundaries
 from orchestrator.checkpoints import is_committed
 from orchestrator.errors import TrialError
+from orchestrator.host_memory import HostMemory
 from orchestrator.hyperparameters import ConfiguredTrainer, training_arguments
 from orchestrator.resuming import make_start_folder, read_checkpoint
 from orchestrator.segment import Best, BoundaryReport, Segment
@@ -105,6 +106,7 @@ class Rank:
         self._tasks: OrderedDict[str, Task] = OrderedDict()
         self._tokenizers: dict[str, dict[str, bytes]] = {}
         self._model = WarmModel()
+        self._memory = HostMemory()
         self._running: _Running | None = None
         self._usable = True
 
@@ -168,6 +170,7 @@ class Rank:
                 "best": None if best is None else asdict(best),
             },
             files=self._tokenizer_files(running.task_key, running.task),
+            memory=self._memory,
         )
 
     def stop(self) -> None:

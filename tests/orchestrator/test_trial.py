@@ -24,7 +24,8 @@ from transformers import (
     Trainer,
 )
 
-from orchestrator.checkpoints import verify
+from orchestrator import host_memory
+from orchestrator.checkpoints import remove, verify
 from orchestrator.errors import TrialError
 from orchestrator.resuming import boundary_step
 from orchestrator.segment import BoundaryReport
@@ -231,7 +232,10 @@ def test_what_the_rest_of_the_process_draws_while_training_stands_leaves_no_trac
     assert timeless(disturbed) == timeless(undisturbed)
 
 
-def test_a_snapshot_does_not_change_while_training_goes_on(tmp_path: Path) -> None:
+def test_a_snapshot_does_not_change_while_training_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_memory, "SMALL_BYTES", 1)  # this model's tensors are all small
     with bench(tiny_sweep(), tmp_path) as work:
         work.rank.begin(work.segment())
         work.rank.advance()
@@ -265,8 +269,6 @@ def test_a_checkpoint_is_a_folder_that_from_pretrained_loads(tmp_path: Path) -> 
 def test_a_checkpoint_may_be_deleted_as_soon_as_a_segment_stands_before_its_first_step(
     tmp_path: Path,
 ) -> None:
-    from orchestrator.checkpoints import remove
-
     with bench(tiny_sweep(**QUARTERS), tmp_path) as work:
         whole = work.segment()
         reports = work.train(whole)
