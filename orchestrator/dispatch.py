@@ -130,6 +130,8 @@ class Dispatcher:
         if worker in self._workers:
             self._lose(worker, "infrastructure", "its worker died and was started again")
         self._workers[worker] = _Worker(worker, pid, node)
+        if self.over:  # it started too late to be of use
+            self._outbox.append((worker, Release()))
         self._turn()
 
     def worker_lost(self, worker: str, kind: str, message: str) -> None:
@@ -402,8 +404,8 @@ class Dispatcher:
         limit = self.spec.trial_limit
         if limit is not None and len(self.state.trials) >= limit:
             return False
-        if self.spec.budget.epochs is None:
-            return True
+        if self.spec.budget.epochs is None or self._scheduler.collective:
+            return True  # a population is paid for as a whole: the sweep file's rules see to it
         spent = sum(t.epochs_done if t.ended else t.epochs for t in self.state.trials.values())
         return spent + self.spec.epochs(self.spec.default_config()) <= self.spec.budget.epochs + 1e-9
 

@@ -40,6 +40,8 @@ Message = dict[str, Any]
 
 BEST_MODEL = "best-model"
 _POLL_S = 0.5
+_RELEASE_S = 3.0
+"""How long released workers may take to end before Ray ends them."""
 
 
 class Driver:
@@ -180,9 +182,9 @@ class Driver:
         if self._tracking is not None and self._signal is None:
             self._tracking.close()
         self._deleting.shutdown()
-        if over:
-            self._thread.join(timeout=30)
         self._ready.wait()
+        if over:  # a worker that is still starting, or has no room to, is not waited for
+            self._thread.join(timeout=_RELEASE_S)
         ray.shutdown()
 
     # In Ray Tune's thread ---------------------------------------------------------------------
@@ -209,7 +211,7 @@ class Driver:
             count = slots(self.spec)
             self._ready.set()
             run_workers(count, context, self._receive)
-            if self.state.state == "running" and self._journal is not None:
+            if self._journal is not None and self.state.state == "running":
                 raise RuntimeError("Ray Tune ended before the study did")
         except BaseException as error:  # the caller's thread raises it
             self._fail(error)
@@ -242,8 +244,10 @@ class Driver:
                 dispatcher.failed(worker, trial, TrialFailure(kind=kind, message=text, log=log))
             case {"what": "unwritable", "errno": number, "text": text}:
                 raise disk_error(self.folder, OSError(number, text))
-            case {"what": "lost", "text": text}:
-                dispatcher.worker_lost(worker, "infrastructure", text or "its worker died")
+            case {"what": "lost"}:
+                node, pid = self._pids.get(worker, ("an unknown node", 0))
+                text = f"the worker process {pid} on {node} died"
+                dispatcher.worker_lost(worker, "infrastructure", text)
             case _:
                 raise RuntimeError(f"worker {worker} sent what nobody knows: {message}")
 
@@ -262,6 +266,8 @@ class Driver:
                 if isinstance(event, StudyEnded):
                     self._hand_over_best()
                 self._tracking.observe(event)
+            if isinstance(event, StudyEnded):
+                self._woken.set()
         for checkpoint in self._retention.unused():
             self._deleting.submit(self._delete, checkpoint)
 

@@ -10,6 +10,7 @@ killed unless another trial is staged) made every exploit a cold start; see docs
 from __future__ import annotations
 
 import json
+import logging
 import tempfile
 from collections.abc import Callable
 from typing import Any
@@ -46,8 +47,7 @@ class _Losses(tune.Callback):
         self._receive = receive
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        error = trial.get_error() if hasattr(trial, "get_error") else None
-        self._receive(trial.config["worker"], {"what": "lost", "text": str(error or "")})
+        self._receive(trial.config["worker"], {"what": "lost"})
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
@@ -63,6 +63,8 @@ def run_workers(count: int, context: WorkerContext, receive: Receive) -> None:
     """
     import ray
 
+    # A worker that dies is told of by `_Losses`, in one sentence instead of a traceback.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     resources = context.spec.resources
     gpu = gpus_per_worker(context.spec, ray.cluster_resources().get("GPU", 0.0))
     bundle = {"CPU": float(resources.cpus_per_worker)} | ({"GPU": gpu} if gpu else {})

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from orchestrator.dispatch import GoOn, Leave, Train
+from orchestrator.dispatch import GoOn, Leave, Release, Train
 from orchestrator.events import (
     CheckpointCommitted,
     Decided,
@@ -135,6 +135,14 @@ def test_a_study_whose_every_trial_diverges_has_failed() -> None:
     world.ready("a")
     world.run("a")
     assert (world.state.state, world.state.best) == ("failed", None)
+
+
+def test_a_worker_that_comes_up_after_the_end_is_released() -> None:
+    world = World(sweep(run_cap=1))
+    world.ready("a")
+    world.run("a")
+    world.ready("late")
+    assert isinstance(world.commands["late"][0], Release)
 
 
 def test_stop_lets_running_trials_come_to_their_next_boundary_and_leaves_them_resumable() -> None:

@@ -1,0 +1,109 @@
+"""A rank that trains nothing: it sleeps, reports a value worked out from the configuration, and
+commits checkpoints of a few bytes.
+
+For measuring what the engine itself costs and for injecting faults into it; no torch. A value
+depends on all that was "trained" so far, as it is in a checkpoint, so a start from the wrong one
+shows in the values.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import TrialError
+from orchestrator.events import Config
+from orchestrator.segment import BoundaryReport, Segment
+
+
+@dataclass(frozen=True)
+class ScriptedSnapshot:
+    """A checkpoint's content: what was gained up to its boundary."""
+
+    trial: str
+    boundary: int
+    gained: float
+
+    def write(self, folder: Path) -> None:
+        """Write it as one small file."""
+        (folder / "state.json").write_text(json.dumps(vars(self)), "utf-8")
+
+
+class ScriptedRank:
+    """Sleeps `seconds` a boundary and gains the more the nearer learning_rate is to 1e-3.
+
+    Args:
+        context: the worker's; only its study folder is used.
+        log_line: is not called.
+        seconds: how long a boundary takes.
+    """
+
+    usable = True
+
+    def __init__(self, context: Any, log_line: Any, *, seconds: float = 0.0) -> None:
+        self._folder: Path = context.study_folder
+        self._seconds = seconds
+        self._segment: Segment | None = None
+        self._boundary = 0
+        self._gained = 0.0
+        self._best = -math.inf
+
+    def begin(self, segment: Segment) -> None:
+        """Start from the segment's checkpoint.
+
+        Raises:
+            TrialError: the checkpoint is not one of the boundary it should be of.
+        """
+        self._segment, self._boundary, self._gained = segment, segment.start, 0.0
+        self._best = segment.best.value if segment.best else -math.inf
+        if segment.checkpoint is not None:
+            state = json.loads((self._folder / segment.checkpoint / "state.json").read_text())
+            if state["boundary"] != segment.start:
+                raise TrialError("code", f"boundary {segment.start} starts from {state}")
+            self._gained = state["gained"]
+
+    def advance(self) -> BoundaryReport:
+        """Sleep to the next boundary."""
+        segment = self._begun()
+        time.sleep(self._seconds)
+        self._boundary += 1
+        self._gained += gain(segment.config)
+        value = 1.0 - math.exp(-self._gained)
+        is_best = value > self._best
+        self._best = max(self._best, value)
+        return BoundaryReport(
+            boundary=self._boundary,
+            metrics={"eval_accuracy": value},
+            value=value,
+            is_best=is_best,
+            epoch=float(self._boundary),
+            step=self._boundary,
+            seconds=self._seconds,
+            last=self._boundary == segment.boundaries,
+        )
+
+    def snapshot(self) -> ScriptedSnapshot:
+        """What to commit at this boundary."""
+        return ScriptedSnapshot(self._begun().trial, self._boundary, self._gained)
+
+    def stop(self) -> None:
+        """Leave the trial."""
+        self._segment = None
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+    def _begun(self) -> Segment:
+        if self._segment is None:
+            raise RuntimeError("begin a segment first")
+        return self._segment
+
+
+def gain(config: Config) -> float:
+    """What one boundary gains: 1 at learning rate 1e-3, falling by the square of the decades."""
+    decades = math.log10(max(float(config["learning_rate"]), 1e-12)) + 3.0
+    return math.exp(-(decades**2))

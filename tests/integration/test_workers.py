@@ -1,0 +1,105 @@
+"""Real Ray, scripted ranks: workers stay warm, come back when killed, and take nobody along."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from orchestrator.events import Event, Reported, SegmentStarted, TrialInterrupted
+from orchestrator.results import StudyResult
+from orchestrator.scripted import ScriptedRank
+from orchestrator.state import StudyState
+from orchestrator.study import run_study
+from search_spaces import Sweep, SweepSpec
+from tests.integration.conftest import Run, toy
+
+SCRIPTED = {
+    "prepare": lambda spec, cache, on_notice: 64,
+    "make_rank": functools.partial(ScriptedRank, seconds=0.3),
+}
+
+
+def pids(events: list[Event]) -> dict[str, set[int]]:
+    """Worker -> the process ids it had."""
+    found: dict[str, set[int]] = {}
+    for event in events:
+        if isinstance(event, SegmentStarted):
+            found.setdefault(event.worker, set()).add(event.pid)
+    return found
+
+
+def assert_warm(events: list[Event]) -> None:
+    """Each worker had one process; a slow machine may end the study before both are up."""
+    assert 1 <= len(pids(events)) <= 2
+    assert all(len(processes) == 1 for processes in pids(events).values())
+
+
+def population(size: int, *, synchronous: bool) -> SweepSpec:
+    section = {"size": size, "synchronous": synchronous, "quantile_fraction": 0.5}
+    ranges = {"learning_rate": {"distribution": "log_uniform_values", "min": 1e-5, "max": 1e-1}}
+    return toy("pbt", 2, population=section, parameters=ranges)
+
+
+@pytest.mark.parametrize("synchronous", [True, False], ids=["synchronous", "asynchronous"])
+@pytest.mark.parametrize("size", [2, 4], ids=["as many as slots", "twice the slots"])
+def test_worker_processes_stay_the_same_over_a_population(
+    run: Run, size: int, synchronous: bool
+) -> None:
+    result, events = run(population(size, synchronous=synchronous), **SCRIPTED)
+    assert Counter(t.state for t in result.state.trials.values()) == {"finished": size}
+    assert_warm(events)
+    if synchronous:  # who comes first decides what an asynchronous one does
+        assert result.state.lineage()
+
+
+def test_worker_processes_stay_the_same_over_a_grid_larger_than_the_slots(run: Run) -> None:
+    result, events = run(toy("grid", 2), **SCRIPTED)
+    assert Counter(t.state for t in result.state.trials.values()) == {"finished": 6}
+    assert_warm(events)
+
+
+def test_a_killed_worker_costs_its_own_trial_one_boundary_at_most(
+    ray_address: str, tmp_path: Path
+) -> None:
+    killed: list[str] = []
+    events: list[Event] = []
+
+    def watch(event: Event, state: StudyState) -> None:
+        events.append(event)
+        if isinstance(event, Reported) and event.boundary == 2 and not killed:
+            killed.append(event.trial)
+            os.kill(state.trials[event.trial].segments[-1].pid, signal.SIGKILL)
+
+    spec = toy("random", 2)
+    result: StudyResult = run_study(
+        Sweep(spec=spec, path=Path("test.yaml"), source=""),
+        storage=tmp_path,
+        address=ray_address,
+        on_event=watch,
+        prepare=SCRIPTED["prepare"],
+        make_rank=functools.partial(ScriptedRank, seconds=0.1),
+    )
+    assert Counter(t.state for t in result.state.trials.values()) == {"finished": 5}
+    assert [e.trial for e in events if isinstance(e, TrialInterrupted)] == killed
+    again = [e for e in events if isinstance(e, SegmentStarted) and e.segment > 0]
+    assert [e.trial for e in again] == killed
+    assert again[0].boundary >= 1
+    reports = Counter((e.trial, e.boundary) for e in events if isinstance(e, Reported))
+    assert {trial for (trial, _), times in reports.items() if times > 1} <= set(killed)
+
+
+def test_superseded_checkpoints_are_deleted_and_the_best_is_kept(run: Run) -> None:
+    result, _ = run(population(4, synchronous=True), **SCRIPTED)
+    there = {
+        path.relative_to(result.folder).as_posix()
+        for path in result.folder.glob("trials/*/checkpoints/*")
+    }
+    bests = {t.best.checkpoint for t in result.state.trials.values() if t.best}
+    assert bests <= there
+    assert result.state.best is not None and result.state.best.checkpoint in there
+    assert len(there) <= 2 * len(result.state.trials)
