@@ -21,11 +21,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from orchestrator.tasks.errors import HubUnreachable, TaskError
+from orchestrator.tasks.quiet import quiet_hub
 
 DEADLINE_S = 8.0
 """How long the Hub may take to answer the first question."""
 
 _TOKENIZER_FILES = ["*.json", "*.txt", "*.model", "*.jinja", "tokenizer*"]
+_ANY_TOKENIZER = ["tokenizer*", "vocab.*", "*.model"]
 _WEIGHT_FILES = ["model.safetensors", "model-*.safetensors"]
 _OLD_WEIGHT_FILES = ["pytorch_model.bin", "pytorch_model-*.bin"]
 
@@ -91,7 +93,7 @@ def snapshot(model: str, revision: str, *, weights: bool) -> Path:
         HubUnreachable: it is not here and the Hub does not answer.
         TaskError: the Hub does not have it, or not for this user.
     """
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import snapshot_download, try_to_load_from_cache
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
@@ -103,24 +105,26 @@ def snapshot(model: str, revision: str, *, weights: bool) -> Path:
 
     mend = "give task.model a folder with config.json, tokenizer and weights"
     try:
-        folder = Path(snapshot_download(model, revision=revision, local_files_only=True))
-        if _complete(folder, weights):
-            return folder
-    except LocalEntryNotFoundError:
-        pass  # not here: ask the Hub
+        config = try_to_load_from_cache(model, "config.json", revision=revision)
     except HFValidationError as error:
         raise TaskError(
             f"task.model: there is no folder {model}, and it is no name on the Hub either.",
             mend=f"write namespace/name as on the Hub, or {mend}.",
         ) from error
+    # Looked up file by file: asked for a whole snapshot, the library wants every file of it.
+    if isinstance(config, str) and _complete(Path(config).parent, weights):
+        return Path(config).parent
     if not reachable():
         raise unreachable("task.model:", model, mend)
     try:
-        folder = Path(snapshot_download(model, revision=revision, allow_patterns=_TOKENIZER_FILES))
-        if weights and not _complete(folder, weights):
-            snapshot_download(model, revision=revision, allow_patterns=_WEIGHT_FILES)
-        if weights and not _complete(folder, weights):
-            snapshot_download(model, revision=revision, allow_patterns=_OLD_WEIGHT_FILES)
+        with quiet_hub():
+            folder = Path(
+                snapshot_download(model, revision=revision, allow_patterns=_TOKENIZER_FILES)
+            )
+            # Last, so that where there are weights everything else is there too.
+            for patterns in (_WEIGHT_FILES, _OLD_WEIGHT_FILES) if weights else ():
+                if not has_weights(folder):
+                    snapshot_download(model, revision=revision, allow_patterns=patterns)
     except GatedRepoError as error:
         raise TaskError(
             f"task.model: {model} is gated on the Hub.",
@@ -142,9 +146,11 @@ def snapshot(model: str, revision: str, *, weights: bool) -> Path:
 
 
 def _complete(folder: Path, weights: bool) -> bool:
+    """Whether what is cached is all that is needed; another program may have fetched a part."""
     if not (folder / "config.json").is_file():
         return False
-    return not weights or has_weights(folder)
+    tokenizer = any(any(folder.glob(pattern)) for pattern in _ANY_TOKENIZER)
+    return tokenizer and (not weights or has_weights(folder))
 
 
 def has_weights(folder: Path) -> bool:

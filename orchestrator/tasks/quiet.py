@@ -12,21 +12,41 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def quiet_datasets() -> Iterator[None]:
-    """No progress bars and no log lines below errors of `datasets` and the Hub's client."""
-    import datasets
-    from huggingface_hub.utils import logging as hub_logging
+def quiet_hub() -> Iterator[None]:
+    """No progress bars and no log lines below errors of the Hub's client."""
+    from huggingface_hub.utils import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+        logging,
+    )
 
-    level, hub_level = datasets.logging.get_verbosity(), hub_logging.get_verbosity()
-    bars = not datasets.are_progress_bars_disabled()
-    datasets.logging.set_verbosity_error()
-    hub_logging.set_verbosity_error()
-    datasets.disable_progress_bars()
+    level = logging.get_verbosity()
+    bars = not are_progress_bars_disabled()
+    logging.set_verbosity_error()
+    disable_progress_bars()
     try:
         yield
     finally:
+        logging.set_verbosity(level)
+        if bars:
+            enable_progress_bars()
+
+
+@contextmanager
+def quiet_datasets() -> Iterator[None]:
+    """No progress bars and no log lines below errors of `datasets`, nor of the Hub's client."""
+    import datasets
+
+    level = datasets.logging.get_verbosity()
+    bars = not datasets.are_progress_bars_disabled()
+    datasets.logging.set_verbosity_error()
+    datasets.disable_progress_bars()
+    try:
+        with quiet_hub():
+            yield
+    finally:
         datasets.logging.set_verbosity(level)
-        hub_logging.set_verbosity(hub_level)
         if bars:
             datasets.enable_progress_bars()
 

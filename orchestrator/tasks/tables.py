@@ -6,6 +6,7 @@ errors in its own words; here each becomes one `TaskError` in ours.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,10 +163,20 @@ def _load_error(described: str, arguments: Mapping[str, Any], error: Exception) 
     if "corresponds to no data" in str(error):
         return no_rows(described)
     if isinstance(error, ValueError) and "onfig" in str(error):
-        return TaskError(
-            f"task.dataset.name: {first_line(error)}", mend="write one of the names that it has."
-        )
+        return _no_configuration(arguments["path"], arguments.get("name"), str(error))
     return _unreadable(described, error)
+
+
+def _no_configuration(path: str, given: str | None, message: str) -> TaskError:
+    """Several configurations and none named, or one that is not there; the message lists them."""
+    quoted = re.findall(r"'([\w.-]+)'", message.partition("[")[2].partition("]")[0])
+    rule = f"has no configuration {given}" if given else "has several configurations"
+    near = nearest(given, quoted) if given else None
+    start = f"did you mean {near}? " if near else ""
+    return TaskError(
+        f"task.dataset.name: {path} {rule}.",
+        mend=f"{start}It has {', '.join(quoted[:40]) or 'others; see its page'}.",
+    )
 
 
 def no_rows(where: str) -> TaskError:

@@ -380,7 +380,7 @@ def test_a_tokenizer_with_more_words_than_the_model_is_refused(
 ) -> None:
     from orchestrator.tasks.tokenizer import word_tokenizer
 
-    common = [" ".join(map(str, range(500)))] * 2
+    common = [" ".join(map(str, range(500)))] * 50
     word_tokenizer([*common, *(row["a"] for row in sentences(24))]).save_pretrained(str(copied))
     refused(
         r"tokenizer gives token \d+, and the model's vocabulary ends at \d+",
