@@ -18,6 +18,7 @@ from typing import Any
 from orchestrator.errors import TrialError
 from orchestrator.events import Config
 from orchestrator.segment import BoundaryReport, Segment
+from search_spaces import MetricSpec
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,12 @@ class ScriptedRank:
 
     def __init__(self, context: Any, log_line: Any, *, seconds: float = 0.0) -> None:
         self._folder: Path = context.study_folder
+        self._metric: MetricSpec = context.spec.metric
         self._seconds = seconds
         self._segment: Segment | None = None
         self._boundary = 0
         self._gained = 0.0
-        self._best = -math.inf
+        self._best: float | None = None
 
     def begin(self, segment: Segment) -> None:
         """Start from the segment's checkpoint.
@@ -59,7 +61,7 @@ class ScriptedRank:
             TrialError: the checkpoint is not one of the boundary it should be of.
         """
         self._segment, self._boundary, self._gained = segment, segment.start, 0.0
-        self._best = segment.best.value if segment.best else -math.inf
+        self._best = segment.best.value if segment.best else None
         if segment.checkpoint is not None:
             state = json.loads((self._folder / segment.checkpoint / "state.json").read_text())
             if state["boundary"] != segment.start:
@@ -72,12 +74,13 @@ class ScriptedRank:
         time.sleep(self._seconds)
         self._boundary += 1
         self._gained += gain(segment.config)
-        value = 1.0 - math.exp(-self._gained)
-        is_best = value > self._best
-        self._best = max(self._best, value)
+        left = math.exp(-self._gained)
+        value = 1.0 - left if self._metric.goal == "maximize" else left
+        is_best = self._metric.better(value, self._best)
+        self._best = value if is_best else self._best
         return BoundaryReport(
             boundary=self._boundary,
-            metrics={"eval_accuracy": value},
+            metrics={self._metric.name: value},
             value=value,
             is_best=is_best,
             epoch=float(self._boundary),

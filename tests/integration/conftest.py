@@ -57,6 +57,7 @@ def toy(method: str, slots: int, **keys: Any) -> SweepSpec:
         "name": f"{method}-{slots}",
         "method": method,
         "seed": 7,
+        "metric": {"name": "eval_loss", "goal": "minimize"},  # without ties, even on few rows
         "task": {
             "type": "text-classification",
             "model": "toy-bert",
