@@ -105,9 +105,13 @@ RENAMED: dict[str, Renamed] = {
     "gradient_checkpointing_kwargs": Renamed("activation_checkpointing_kwargs"),
     # Below 1 it is a fraction; a ratio of 1 would become one step.
     "warmup_ratio": Renamed("warmup_steps", mend="write warmup_steps, below 1: a fraction"),
-    "adafactor": Renamed("optim", {True: "adafactor", False: "adamw_torch"}),
+    "adafactor": Renamed(
+        "optim", {True: "adafactor", False: "adamw_torch"}, mend="write optim: adafactor"
+    ),
     "group_by_length": Renamed(
-        "train_sampling_strategy", {True: "group_by_length", False: "random"}
+        "train_sampling_strategy",
+        {True: "group_by_length", False: "random"},
+        mend="write train_sampling_strategy: group_by_length",
     ),
     "save_safetensors": Renamed(mend="remove it: weights are always safetensors"),
     "overwrite_output_dir": Renamed(mend="remove it: a study's folder is never overwritten"),
@@ -216,7 +220,7 @@ def _plain(number: float) -> str:
 _INF = float("inf")
 _SEED = Bounds(0, 2**32 - 1)
 _NOT_NEGATIVE = Bounds(0, _INF)
-_ONE_OR_MORE = Bounds(1, 2**31 - 1)
+_ONE_OR_MORE = Bounds(1, _INF)
 _POSITIVE = Bounds(0, _INF, "low")
 _PROBABILITY = Bounds(0, 1)
 

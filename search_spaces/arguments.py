@@ -21,7 +21,7 @@ from search_spaces.argument_tables import (
     SENSIBLE,
     Bounds,
 )
-from search_spaces.domain_keys import number_mend
+from search_spaces.domain_keys import meant_bool, number_mend
 from search_spaces.domains import is_number
 from search_spaces.errors import nearest, shown
 from search_spaces.installed_arguments import Argument, installed_arguments, installed_version
@@ -165,11 +165,15 @@ def _check_choice(argument: Argument, value: str) -> Objection | None:
     if value in argument.choices:
         return None
     near = nearest(value, argument.choices)
-    known = ", ".join(argument.choices)
+    known = _some(argument.choices)
     return Objection(
         "is not one of the known values",
         f"did you mean {near}? Known: {known}" if near else f"known: {known}",
     )
+
+
+def _some(choices: tuple[str, ...]) -> str:
+    return ", ".join(choices[:12]) + (", ..." if len(choices) > 12 else "")
 
 
 def _type_words(argument: Argument) -> str:
@@ -185,10 +189,10 @@ def _type_mend(argument: Argument, value: Any) -> str:
     types = argument.types
     if types & {"int", "float"} and not isinstance(value, bool):
         return number_mend(value, whole="float" not in types)
-    if "bool" in types and str(value).lower() in ("yes", "on", "no", "off", "true", "false"):
-        return "write true" if str(value).lower() in ("yes", "on", "true") else "write false"
     if "bool" in types:
-        return "write true or false"
+        return f"write {meant_bool(value) or 'true or false'}"
+    if argument.choices:
+        return f"known: {_some(argument.choices)}"
     if types <= {"str", "None"} and isinstance(value, int | float):
         return f"put it in quotes: '{shown(value)}'"
     return f"write {_type_words(argument)}"

@@ -126,9 +126,17 @@ class _Entry:
         return None
 
 
+def meant_bool(value: object) -> str:
+    """Return true or false for a text that YAML 1.1 took for one of them, "" for all else."""
+    word = value.lower() if isinstance(value, str) else ""
+    if word in ("yes", "on", "true", "y"):
+        return "true"
+    return "false" if word in ("no", "off", "false", "n") else ""
+
+
 def number_mend(value: object, *, whole: bool = False) -> str:
     """Return the mend for a value that should have been a number, or a whole one."""
-    usual = "write a whole number such as 8" if whole else "write a number such as 1e-5"
+    usual = "write a whole number such as 8" if whole else "write a number such as 0.1"
     if isinstance(value, float) and whole and abs(value) < 1e15:
         return f"write {round(value)}"
     if isinstance(value, str):

@@ -11,8 +11,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from search_spaces.domain_keys import number_mend
-from search_spaces.errors import did_you_mean
+from search_spaces.domain_keys import meant_bool, number_mend
+from search_spaces.errors import did_you_mean, shown
 from search_spaces.findings import Findings
 from search_spaces.parts import Refusal
 from search_spaces.spec import SweepSpec
@@ -97,7 +97,8 @@ def _report(found: Any, data: dict[str, Any], findings: Findings) -> None:
     kind, context = found["type"], found.get("ctx", {})
     if kind == "missing":
         missing = (*path, found["loc"][-1])
-        _missing(missing, findings)
+        if not findings.is_bad(*missing):
+            _missing(missing, findings)
         if missing in _PLACEHOLDERS:
             data[found["loc"][-1]] = _PLACEHOLDERS[missing]
         else:
@@ -112,12 +113,20 @@ def _report(found: Any, data: dict[str, Any], findings: Findings) -> None:
         rule, mend = _words(kind, context, path[-1] if is_key else _at(data, path))
         findings.fault(path, "unknown key" if is_key else rule, mend=mend, at_key=is_key)
     _take_out(data, path)
+    if path in _PLACEHOLDERS:
+        data[str(path[0])] = _PLACEHOLDERS[path]
 
 
 def _words(kind: str, context: dict[str, Any], value: Any) -> tuple[str, str]:
     if kind in ("int_type", "float_type"):
         mend = number_mend(value, whole=kind == "int_type")
         return _KIND[kind][0], mend
+    if kind == "bool_type" and (meant := meant_bool(value)):
+        return _KIND[kind][0], f"write {meant}"
+    if kind == "string_type" and not isinstance(value, int | float):
+        return _KIND[kind][0], "write one text"
+    if kind in ("tuple_type", "list_type") and value is not None:
+        return _KIND[kind][0], f"write [{shown(value).strip(chr(39))}]"
     if kind in _KIND:
         return _KIND[kind]
     if kind == "literal_error":
@@ -131,7 +140,7 @@ def _words(kind: str, context: dict[str, Any], value: Any) -> tuple[str, str]:
     }
     if kind in limits:
         word, key = limits[kind]
-        return f"must be {word} {context[key]:g}", "write a value within that"
+        return f"must be {word} {context[key]:g}", f"write a number {word} {context[key]:g}"
     if kind == "string_too_long":
         return f"must have {context['max_length']} characters at most", "shorten it"
     return "is not what this key takes", "see the sweep file's format in the README"
@@ -139,7 +148,7 @@ def _words(kind: str, context: dict[str, Any], value: Any) -> tuple[str, str]:
 
 def _nearest_choice(value: Any, choices: list[str]) -> str:
     mend = did_you_mean(str(value), choices, "Known")
-    return mend if mend.startswith("did") else f"write {choices[0]}"
+    return mend if mend.startswith("did") else "write one of these"
 
 
 def _unknown(path: KeyPath, findings: Findings) -> None:

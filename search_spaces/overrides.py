@@ -34,13 +34,10 @@ def apply_overrides(root: Node, overrides: Sequence[str]) -> tuple[Node, list[Fa
             faults.append(Fault("", place, "must be a dotted key, `=` and a value", "", _MEND))
             continue
         try:
-            node, refused = Node(place, "scalar"), []
+            node = Node(place, "scalar")
             if value.strip():
                 node, refused = parse(value, "", place=place)
-            faults += [
-                replace(f, path=".".join(filter(None, (printable(dotted), f.path))))
-                for f in refused
-            ]
+                faults += [replace(f, path=_joined(dotted, f.path)) for f in refused]
             root = _put(root, split_key(root, dotted), node, place, ())
         except SpecError as error:
             faults += [replace(f, path=f.path or printable(dotted)) for f in error.faults]

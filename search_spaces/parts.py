@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from search_spaces.domains import is_number
+from search_spaces.errors import did_you_mean
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 METRICS = (
@@ -354,6 +355,9 @@ def _backends(value: Any) -> Any:
     listed = (value,) if isinstance(value, str) else value
     if not isinstance(listed, list | tuple) or not all(isinstance(b, str) for b in listed):
         raise Refusal("must be a list of trackers", f"known ones: {', '.join(TRACKERS)}")
+    for name in listed:
+        if name not in TRACKERS:
+            raise Refusal(f"unknown tracker {name}", did_you_mean(name, TRACKERS, "Trackers"))
     return tuple(b for b in listed if b != "none")
 
 

@@ -126,10 +126,14 @@ def _population(draft: Draft) -> None:
         findings.fault(
             key,
             "no member would ever change: perturbations happen before the last boundary, "
-            f"and a member has {boundaries}",
+            f"and a member has {_counted(boundaries, 'boundary', 'boundaries')}",
             got=f"interval {population.interval}",
             mend=_more_boundaries(draft),
         )
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
 
 
 def _more_boundaries(draft: Draft) -> str:
@@ -157,7 +161,8 @@ def _early_terminate(draft: Draft) -> None:
             key = ("early_terminate", "min_iter")
         findings.fault(
             key,
-            f"no trial could ever be stopped: a trial has {boundaries} boundaries",
+            "no trial could ever be stopped: a trial has "
+            f"{_counted(boundaries, 'boundary', 'boundaries')}",
             got=f"min_iter {rungs.min_iter}",
             mend=_more_boundaries(draft),
         )
@@ -193,8 +198,8 @@ def _warm_start(draft: Draft) -> None:
     if limit is not None and len(spec.warm_start) > limit:
         findings.fault(
             ("warm_start",),
-            f"there are only {limit} trials",
-            got=f"{len(spec.warm_start)} configurations",
+            f"there can be only {_counted(limit, 'trial', 'trials')}",
+            got=_counted(len(spec.warm_start), "configuration", "configurations"),
             mend="try fewer, or allow more trials",
         )
     for i, config in enumerate(spec.warm_start):

@@ -33,7 +33,8 @@ def default_metrics(problem: str) -> tuple[str, ...]:
 
 def check(draft: Draft) -> None:
     """Add the faults of the task section and of the metric."""
-    if draft.findings.is_bad("task") and not draft.has("task"):
+    _goal(draft)
+    if not draft.has("task"):
         return
     _code(draft)
     _model_config(draft)
@@ -131,9 +132,8 @@ def _metrics(draft: Draft) -> None:
     spec, findings = draft.spec, draft.findings
     task = spec.task
     computed = task.metrics or default_metrics(task.problem)
-    for i, name in enumerate(task.metrics):
-        if findings.is_bad("task", "metrics"):
-            break
+    listed = () if findings.is_bad("task", "metrics") else task.metrics
+    for i, name in enumerate(listed):
         if name not in METRICS:
             near = _OTHER_NAMES.get(name.lower()) or nearest(name, METRICS)
             known = f"Metrics: {', '.join(METRICS)}"
@@ -142,11 +142,18 @@ def _metrics(draft: Draft) -> None:
         elif task.problem != "auto" and (name in _FOR_REGRESSION) != (task.problem == "regression"):
             mend = f"write {default_metrics(task.problem)[0]}, or another problem"
             findings.fault(("task", "metrics", i), f"does not fit {task.problem}", mend=mend)
-    if findings.is_bad("metric") or findings.is_bad("task", "metrics"):
+    if findings.is_bad("metric", "name") or findings.is_bad("task", "metrics"):
         return
     bare = spec.metric.name.removeprefix("eval_")
     if draft.has("metric", "name") and bare != "loss":
         _check_metric(draft, bare, computed)
+
+
+def _goal(draft: Draft) -> None:
+    spec, findings = draft.spec, draft.findings
+    if findings.is_bad("metric", "name") or findings.is_bad("metric", "goal"):
+        return
+    bare = spec.metric.name.removeprefix("eval_")
     natural = natural_goal(bare)
     if draft.has("metric", "goal") and bare in (*METRICS, "loss") and spec.metric.goal != natural:
         findings.fault(

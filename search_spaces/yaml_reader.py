@@ -6,7 +6,7 @@ PyYAML gives the events, nothing more: its resolver follows YAML 1.1 (`1e-5` is 
 False, `12:30` a number), its constructor lets a repeated key win silently, runs tags and expands
 a 300-byte alias bomb to 387 million items. So scalars are resolved here by YAML 1.2's core
 schema, the tree is built here, and everything that a sweep file does not need is a fault: tags,
-merge keys, several documents, more than 32 levels or 50,000 values.
+merge keys, several documents, more than 32 levels or 20,000 values.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from search_spaces.tree import KeyPath, Node, dotted
 from search_spaces.yaml_words import in_plain_words
 
 MAX_LEVELS = 32
-MAX_VALUES = 50_000
+MAX_VALUES = 20_000
 _MAX_DIGITS = 400
 
 _PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml, where it was built in
@@ -128,7 +128,8 @@ class _Builder:
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event.anchor, place)
         if event.tag is not None:
-            self._refuse(path, place, "tags are not allowed", shown(event.tag), "remove the tag")
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+            self._refuse(path, place, "tags are not allowed", shown(tag), "remove the tag")
         if depth > MAX_LEVELS:
             raise _Hopeless(place, f"{MAX_LEVELS} levels at most", "", "nest less deeply")
         before = self._count
