@@ -55,7 +55,9 @@ def started(trial: str, number: int = 0) -> SegmentStarted:
 
 def runs_of(study: Path, trial: str) -> list[RunFile]:
     folder = study / FOLDER / "wandb"
-    return [r for r in map(read_run, sorted(folder.glob("offline-run-*"))) if r.name == trial]
+    return [
+        r for r in map(read_run, sorted(folder.glob("offline-run-*/*.wandb"))) if r.name == trial
+    ]
 
 
 @ray.remote(num_cpus=0)
@@ -106,20 +108,21 @@ def test_a_tracking_process_that_is_killed_comes_back_and_no_line_is_lost(tmp_pa
     client = tracking.client
     for step in range(10):
         client.log_line("t0", {"loss": 1.0, "step": step})
-    wandb_folder = tmp_path / "study" / FOLDER / "wandb"
-    wait_for(lambda: any(wandb_folder.glob("offline-run-*")), timeout_s=30)
+
+    def written() -> list[int]:
+        runs = runs_of(tmp_path / "study", "t0")
+        return sorted(step for run in runs for step, _ in run.curve("train/loss"))
+
+    wait_for(lambda: written() == list(range(10)), timeout_s=30)  # wandb writes every 2 s
     (process,) = processes("ray::TrackingService")
-    time.sleep(2.5)  # wandb writes its file every 2 s
     process.kill()
     for step in range(10, 20):
         client.log_line("t0", {"loss": 1.0, "step": step})
     tracking.observe(TrialEnded(trial="t0", state="finished"))
     client.close(30)
     tracking.close(30)
-    runs = runs_of(tmp_path / "study", "t0")
-    steps = sorted(step for run in runs for step, _ in run.curve("train/loss"))
-    assert sorted(set(steps)) == list(range(20))
-    assert runs[-1].exit_code == 0
+    assert sorted(set(written())) == list(range(20))
+    assert runs_of(tmp_path / "study", "t0")[-1].exit_code == 0
     wait_for(lambda: not processes("wandb-core"))
 
 
@@ -127,6 +130,7 @@ def test_a_tracking_process_that_is_killed_comes_back_and_no_line_is_lost(tmp_pa
     ("backends", "more"), [("none", "mode: auto"), ("wandb", "mode: disabled")]
 )
 def test_a_study_without_tracking_starts_nothing(tmp_path: Path, backends: str, more: str) -> None:
+    wait_for(lambda: not processes("TrackingService"))  # of the test before
     spec = toy_spec(tmp_path, backends=backends, more=more)
     assert make_tracking(spec, tmp_path / "study", on_notice=pytest.fail) is None
     assert not processes("TrackingService")

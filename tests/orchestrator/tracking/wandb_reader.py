@@ -80,6 +80,8 @@ def _items(items: Any) -> dict[str, Any]:
 
 
 def _records(data: bytes) -> list[bytes]:
+    if len(data) < HEADER:
+        return []  # just being made
     assert data[:4] == b":W&B", "no W&B run file"
     records: list[bytes] = []
     parts: list[bytes] = []
