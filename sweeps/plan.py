@@ -81,24 +81,20 @@ def make_plan(spec: SweepSpec, address: str | None = None) -> Plan:
         StudyError: not even one trial fits, or the cluster cannot be reached.
     """
     first = _first_configs(spec)
-    lengths = _budgets(spec, [config for _, _, config in first])
     trials = spec.trial_limit
+    known = [config for _, _, config in first]
+    exact = len(known) == trials
+    bounds = known if exact else [*known, *_extremes(spec)]
+    lengths = [spec.epochs(config) for config in bounds]
     fit = _slots(spec, address)
-    exact = trials is not None and len(first) == trials
-    epochs = (
-        None
-        if trials is None
-        else math.fsum(spec.epochs(c) for _, _, c in first)
-        if exact
-        else trials * lengths[1]
-    )
+    epochs = None if trials is None else math.fsum(lengths) if exact else trials * max(lengths)
     if spec.budget.epochs is not None:
         epochs = spec.budget.epochs if epochs is None else min(epochs, spec.budget.epochs)
     return Plan(
         trials=trials,
-        epochs_each=lengths,
+        epochs_each=(min(lengths), max(lengths)),
         epochs=epochs,
-        boundaries=_boundaries(spec, [config for _, _, config in first]),
+        boundaries=_boundaries(spec, bounds),
         slots=fit,
         rounds=None if trials is None else math.ceil(trials / fit),
         first=first,
@@ -129,20 +125,19 @@ def _first_configs(spec: SweepSpec) -> tuple[tuple[int, str, Config], ...]:
     return tuple(found)
 
 
-def _budgets(spec: SweepSpec, configs: list[Config]) -> tuple[float, float]:
-    """The fewest and most epochs of one trial."""
+def _extremes(spec: SweepSpec) -> list[Config]:
+    """Configurations with the smallest and the largest budget of the space."""
+    default = spec.default_config()
     domain = spec.space.get("num_train_epochs")
-    ends = [] if domain is None else [domain.clip(0), domain.clip(2**31)]
-    base = configs[0] if configs else spec.default_config()
-    each = [spec.epochs({**base, "num_train_epochs": end}) for end in ends]
-    each = each or [spec.epochs(base)]
-    return min(each), max(each)
+    if domain is None:
+        return [default]
+    return [{**default, "num_train_epochs": domain.clip(end)} for end in (0, 2**31)]
 
 
 def _boundaries(spec: SweepSpec, configs: list[Config]) -> tuple[int, int] | None:
-    """The fewest and most evaluations of the known trials; None when the data decides."""
+    """The fewest and most evaluations of these trials; None when the data decides."""
     try:
-        each = [spec.boundaries(config) for config in configs or [spec.default_config()]]
+        each = [spec.boundaries(config) for config in configs]
     except ValueError:
         return None  # a count of steps: how many there are, only the data can say
     return min(each), max(each)

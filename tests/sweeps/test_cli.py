@@ -244,6 +244,15 @@ def test_plan_json_holds_the_numbers(here):
     assert len(data["first"]) == 12
 
 
+def test_plan_bounds_what_only_the_results_decide(here):
+    (here / "bayes.yaml").write_text((TEMPLATES / "bayes.yaml").read_text())
+    arguments = ("--set", "parameters.num_train_epochs={values: [2, 4]}", "--json")
+    data = one_object(sweep("plan", "bayes.yaml", *arguments))
+    assert data["epochs_per_trial"] == {"min": 2.0, "max": 4.0}
+    assert data["boundaries_per_trial"] == {"min": 2, "max": 4}
+    assert (data["trials"], data["epochs"], len(data["first"])) == (8, 32.0, 1)
+
+
 def test_plan_of_a_smoke_run_is_tiny(file):
     result = sweep("plan", file, "--smoke")
     assert "SMOKE RUN" in result.stdout
