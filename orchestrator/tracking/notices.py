@@ -15,6 +15,9 @@ from orchestrator.tracking.tracker import OnNotice
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD", re.IGNORECASE)
 _LIMIT = 300
 
+LATER = "they are sent when the study is next resumed"
+"""When lines that were kept go out, as a person is told."""
+
 
 class Notices:
     """Says each thing about one backend once.
@@ -57,6 +60,27 @@ class Notices:
         if topic not in self._said:
             self._said.add(topic)
             self._tell(text)
+
+
+def unsent_words(name: str, lines: int, trials: int, where: Path, dropped: int) -> tuple[str, ...]:
+    """Return what is to be said of lines that did not go out, nothing when all did.
+
+    Args:
+        name: the backend's.
+        lines: how many log lines are kept.
+        trials: of how many trials something is kept.
+        where: the file or folder that keeps them.
+        dropped: lines that are not kept here at all.
+    """
+    words: list[str] = []
+    if trials:
+        words.append(f"{name}: {lines} lines not sent, kept in {where}; {LATER}.")
+    if dropped:
+        words.append(
+            f"{name}: {dropped} lines could not be kept or came after their trial's end; "
+            "every line stands in trials/<id>/history.jsonl."
+        )
+    return tuple(words)
 
 
 def in_one_line(error: BaseException) -> str:

@@ -9,6 +9,7 @@ down, because each attempt may block for the backend's whole timeout.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from orchestrator.tracking.backlog import Backlog
-from orchestrator.tracking.notices import Notices, in_one_line
+from orchestrator.tracking.notices import Notices, in_one_line, unsent_words
 from orchestrator.tracking.tracker import (
     Call,
     Deferred,
@@ -134,7 +135,11 @@ class Outbox(Deferred):
         else:
             self._join(timeout_s)
         self._stopped = True
-        return (*self._words, *self._unsent_words())
+        with self._lock:
+            kept = [lane.backlog for lane in self._lanes.values() if lane.backlog.unsent]
+            lines = sum(backlog.unsent_lines for backlog in kept)
+        where = kept[0].path if len(kept) == 1 else self._folder
+        return (*self._words, *unsent_words(self._name, lines, len(kept), where, self._dropped))
 
     def _join(self, timeout_s: float) -> None:
         last = time.monotonic() + max(timeout_s, LONGEST_CLOSE_S)
@@ -190,7 +195,7 @@ class Outbox(Deferred):
             self._words = self._tracker.close(SLOW_S)
         except Exception as error:  # a foreign library's last words must not fail a study
             self._words = (f"{self._name}: closing failed: {in_one_line(error)}.",)
-        with self._lock:
+        with self._lock, contextlib.suppress(OSError):
             for lane in self._lanes.values():
                 if not lane.backlog.unsent:
                     lane.backlog.remove()
@@ -344,23 +349,3 @@ class Outbox(Deferred):
     def _answered(self) -> None:
         self._notices.answers()
         self._failures, self._retry_at = 0, 0.0
-
-    # Saying
-
-    def _unsent_words(self) -> tuple[str, ...]:
-        words: list[str] = []
-        with self._lock:
-            kept = [lane.backlog for lane in self._lanes.values() if lane.backlog.unsent]
-            lines = sum(backlog.unsent_lines for backlog in kept)
-        if kept:
-            where = kept[0].path if len(kept) == 1 else self._folder
-            words.append(
-                f"{self._name}: {lines} lines not sent, kept in {where}; "
-                "they are sent when the study is next resumed."
-            )
-        if self._dropped:
-            words.append(
-                f"{self._name}: {self._dropped} lines could not be kept or came after their "
-                "trial's end; every line stands in trials/<id>/history.jsonl."
-            )
-        return tuple(words)

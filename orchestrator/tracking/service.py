@@ -21,7 +21,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from orchestrator.events import Config, Event
 from orchestrator.tracking.backends import in_force, open_outboxes
 from orchestrator.tracking.call_queue import CallQueue
-from orchestrator.tracking.notices import in_one_line
+from orchestrator.tracking.notices import LATER, in_one_line
 from orchestrator.tracking.outbox import LONGEST_CLOSE_S
 from orchestrator.tracking.study_runs import StudyRuns
 from orchestrator.tracking.tracker import Call, OnNotice, perform, trainer_names
@@ -161,7 +161,7 @@ class Tracking:
         except (GetTimeoutError, RayError):
             words.append(
                 "tracking: its process did not end in time; what it had not sent is kept in "
-                f"{self._folder} and sent when the study is next resumed."
+                f"{self._folder}; {LATER}."
             )
         ray.kill(self._service, no_restart=True)
         for word in words:

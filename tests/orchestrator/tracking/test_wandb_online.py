@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.tracking import wandb as wandb_file
-from orchestrator.tracking.backends import open_outboxes
+from orchestrator.tracking.backends import open_outboxes, sync_study
 from orchestrator.tracking.outbox import Outbox
 from orchestrator.tracking.wandb import WandbTracker
 from tests.orchestrator.tracking.fakes import run, toy_spec, wait_for
@@ -100,6 +100,25 @@ def test_a_server_that_fails_at_first_gets_every_line_when_it_answers(
     assert [step for step, _ in server.run_of("t0").curve("train/loss")] == list(range(10))
     assert len(server.runs) == 1
     assert "cannot be reached (CommError" in notices[0] and "answers again" in notices[1]
+
+
+def test_what_a_study_could_not_send_is_sent_after_its_end(tmp_path: Path, server: Server) -> None:
+    spec = toy_spec(tmp_path, more="mode: online")
+    tracking = tmp_path / "tracking"
+    server.mode = "500"
+    notices: list[str] = []
+    outboxes = open_outboxes(spec, tracking, notices.append)
+    outboxes.start_run(run("t0"))
+    outboxes.log("t0", {"train/loss": 1.0}, 1)
+    outboxes.finish_run("t0", "finished", {"state": "finished"})
+    wait_for(lambda: bool(notices), timeout_s=15)
+    assert "1 lines not sent" in outboxes.close(4)[-1]
+
+    server.mode = "works"
+    assert sync_study(spec, tracking, on_notice=pytest.fail) == ()
+    assert server.run_of("t0").curve("train/loss") == [(1, 1.0)]
+    assert server.run_of("t0").exit_code == 0
+    assert list((tracking / "unsent" / "wandb").iterdir()) == []
 
 
 def test_a_run_that_cannot_begin_costs_the_open_ones_nothing_and_gets_one_run_later(
