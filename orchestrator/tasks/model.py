@@ -52,11 +52,6 @@ class Origin:
     random: bool
     shrunk: bool
 
-    @property
-    def stands_in(self) -> bool:
-        """Whether the toy model stands in for one that a smoke run cannot reach."""
-        return self.folder is None and self.name != toy.MODEL
-
 
 @dataclass(frozen=True)
 class Model:
@@ -166,11 +161,11 @@ def _identity(folder: Path) -> Any:
 
 
 def _configured(origin: Origin, task: TaskSpec, rows: Rows, tokens: Tokens) -> Any:
-    base = _base_config(origin, task, tokens)
+    base, stands_in = _base_config(origin, task, tokens)
     fields = base.to_dict()
     _check_tokens(fields, task, tokens)
     given = task.model_config_overrides
-    if origin.stands_in:
+    if stands_in:  # it may lack a field that the model has
         given = {name: value for name, value in given.items() if name in fields}
     overrides = _checked_overrides(given, fields)
     labels = rows.labels or ("value",)
@@ -189,27 +184,38 @@ def _configured(origin: Origin, task: TaskSpec, rows: Rows, tokens: Tokens) -> A
         raise bad_override(overrides, error) from error
 
 
-def _base_config(origin: Origin, task: TaskSpec, tokens: Tokens) -> Any:
+def _base_config(origin: Origin, task: TaskSpec, tokens: Tokens) -> tuple[Any, bool]:
+    """The configuration to start from, and whether the toy model's stands in for the model's."""
     from transformers import AutoConfig
 
     if origin.folder is None:
-        fields = {**toy.MODEL_CONFIG, "vocab_size": tokens.vocabulary, "pad_token_id": 0}
-        config = AutoConfig.for_model(**fields)
-    else:
-        try:
-            config = AutoConfig.from_pretrained(
-                str(origin.folder),
-                local_files_only=True,
-                trust_remote_code=task.trust_remote_code,
-            )
-        except Exception as error:  # OSError, ValueError, KeyError, JSON
-            raise TaskError(
-                f"task.model: {origin.folder / 'config.json'} cannot be read as a model's"
-                f" configuration: {first_line(error)}",
-                mend="name a folder that save_pretrained wrote, with a model_type that the"
-                " installed transformers knows.",
-            ) from error
-    return shrunk_config(config) if origin.shrunk else config
+        config = _toy_config(tokens)
+        shrunk = shrunk_config(config) if origin.shrunk else None
+        return shrunk or config, origin.name != toy.MODEL
+    try:
+        config = AutoConfig.from_pretrained(
+            str(origin.folder),
+            local_files_only=True,
+            trust_remote_code=task.trust_remote_code,
+        )
+    except Exception as error:  # OSError, ValueError, KeyError, JSON
+        raise TaskError(
+            f"task.model: {origin.folder / 'config.json'} cannot be read as a model's"
+            f" configuration: {first_line(error)}",
+            mend="name a folder that save_pretrained wrote, with a model_type that the installed"
+            " transformers knows.",
+        ) from error
+    if not origin.shrunk:
+        return config, False
+    shrunk = shrunk_config(config)
+    return (shrunk, False) if shrunk is not None else (_toy_config(tokens), True)
+
+
+def _toy_config(tokens: Tokens) -> Any:
+    from transformers import AutoConfig
+
+    words = max(tokens.vocabulary, tokens.highest + 1)
+    return AutoConfig.for_model(**toy.MODEL_CONFIG, vocab_size=words, pad_token_id=tokens.pad_id)
 
 
 def _check_tokens(fields: Mapping[str, Any], task: TaskSpec, tokens: Tokens) -> None:

@@ -404,3 +404,10 @@ def test_a_smoke_run_has_a_tiny_model_of_the_same_kind(
     assert prepared.rows == {"train": 8, "validation": 4}
     assert prepared.notes[0].startswith("smoke: a tiny ")
     assert "eval_accuracy" in losses(task, tmp_path)
+
+
+def test_a_smoke_run_finds_a_misspelt_override_too(
+    spec: Callable[..., TaskSpec], tmp_path: Path
+) -> None:
+    wrong = {"model_config": {"hidden_dropout": 0.1}, "smoke": True}
+    refused("hidden_dropout: the model's configuration has no", spec(**wrong), tmp_path / "cache")
