@@ -81,10 +81,11 @@ def _filled(spec: SweepSpec, given: dict[str, Any]) -> SweepSpec:
     metric = spec.metric
     named = isinstance(given.get("metric"), dict) and "name" in given["metric"]
     if not named:
-        goal = natural_goal(metrics[0])
+        own = next((m for m in metrics if m in METRICS), METRICS[0])
+        goal = natural_goal(own)
         if isinstance(given.get("metric"), dict) and "goal" in given["metric"]:
             goal = metric.goal
-        metric = MetricSpec(name=canonical_metric(metrics[0]), goal=goal)
+        metric = MetricSpec(name=canonical_metric(own), goal=goal)
     bare = metric.name.removeprefix("eval_")
     if not spec.task.metrics and named and bare in METRICS:
         # Asked for by name, and no list says otherwise: it is what the task computes.
