@@ -14,6 +14,7 @@ from search_spaces.draft import Draft
 from search_spaces.errors import did_you_mean, shown
 
 _HUGE_GRID = 100_000
+_SAMPLED = 1000
 
 
 def check_rules(draft: Draft) -> None:
@@ -70,10 +71,15 @@ def _grid(draft: Draft) -> None:
         findings.fault(
             ("run_cap",), f"the grid has {size:,} configurations", got=spec.run_cap, mend=mend
         )
-    elif size > _HUGE_GRID:
-        mend = "use method random with run_cap, or fewer values"
-        findings.fault(("parameters",), f"the grid has {size:,} configurations", got="", mend=mend,
-                       at_key=True, sense=True)  # fmt: skip
+    if size > _HUGE_GRID:
+        findings.fault(
+            ("parameters",),
+            f"the grid has {size:,} configurations; {_HUGE_GRID:,} at most",
+            got="",
+            mend="use method random with run_cap, or fewer values",
+            at_key=True,
+        )
+        return
     epochs = _grid_epochs(draft, size)
     if spec.budget.epochs is not None and epochs is not None and epochs > spec.budget.epochs:
         findings.fault(
@@ -228,8 +234,7 @@ def _resources(draft: Draft) -> None:
     if "effective_batch_size" not in draft.space or resources.workers == 1:
         return
     domain = draft.space["effective_batch_size"]
-    values = domain.grid() if domain.grid_size() is not None else ()
-    wrong = [v for v in values[:10_000] if v % resources.workers]
+    wrong = [v for v in domain.grid(_SAMPLED) if v % resources.workers]
     if wrong:
         key = ("values",) if isinstance(domain, Choice) else ()
         findings.fault(

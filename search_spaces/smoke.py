@@ -65,7 +65,8 @@ def _two_points(parameters: dict[str, dict[str, Any]]) -> dict[str, dict[str, An
     result = {}
     left = _TRIALS
     for name, raw in reversed(parameters.items()):
-        values = domain_keys.domain(raw).grid()[:left]
+        domain = domain_keys.domain(raw)
+        values = domain.grid(min(left, domain.grid_size() or left))
         result[name] = {"value": values[0]} if len(values) == 1 else {"values": list(values)}
         left = 1 if len(values) > 1 else left
     return dict(reversed(result.items()))
