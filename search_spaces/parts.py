@@ -45,7 +45,7 @@ MINIMIZED = ("loss", "mse", "mae", "rmse", "error", "perplexity", "wer", "cer")
 """Words at the end of a metric's name for which less is better."""
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
-TRACKERS = ("none", "wandb")
+TRACKERS = ("none", "wandb", "tensorboard")
 
 
 class Refusal(ValueError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from search_spaces import rules_task, rules_training
-from search_spaces.domains import Choice, is_number
+from search_spaces.domains import Choice, is_number, same
 from search_spaces.draft import Draft
 from search_spaces.errors import did_you_mean, shown
 
@@ -126,6 +126,12 @@ def _population(draft: Draft) -> None:
         findings.fault(("run_cap",), f"the population has {population.size} members", mend=mend)
     if any(findings.is_bad("population", k) for k in ("interval", "size")):
         return
+    epochs, limit = draft.most("num_train_epochs"), spec.budget.epochs
+    if limit is not None and is_number(epochs) and epochs * population.size > limit:
+        findings.note(
+            f"the population needs {epochs * population.size:g} epochs, more than budget.epochs "
+            f"({limit:g}): no member will be trained to its end"
+        )
     boundaries = draft.boundaries()
     if boundaries is not None and boundaries <= population.interval:
         key = ("population", "interval") if draft.has("population", "interval") else ("method",)
@@ -192,12 +198,6 @@ def _warm_start(draft: Draft) -> None:
     spec, findings = draft.spec, draft.findings
     if not spec.warm_start or findings.is_bad("warm_start"):
         return
-    if spec.method == "grid":
-        findings.fault(
-            ("warm_start",), "a grid is tried whole, in its order", got="", mend="remove it",
-            at_key=True,
-        )  # fmt: skip
-        return
     if findings.is_bad("parameters"):
         return
     limit = spec.trial_limit
@@ -214,10 +214,14 @@ def _warm_start(draft: Draft) -> None:
             if name not in draft.space:
                 mend = did_you_mean(name, list(draft.space), "Searched")
                 findings.fault(path, "is not searched", mend=mend, at_key=True)
-            elif not draft.space[name].contains(value):
-                near = shown(draft.space[name].clip(value))
-                rule = f"must be one of its domain's values: {draft.space[name]}"
-                findings.fault(path, rule, mend=f"write {near}, or widen the domain")
+                continue
+            domain = draft.space[name]
+            if not domain.contains(value):
+                mend = f"write {shown(domain.clip(value))}, or widen the domain"
+                findings.fault(path, f"must be one of its domain's values: {domain}", mend=mend)
+            elif spec.method == "grid" and not any(same(value, v) for v in domain.grid()):
+                points = ", ".join(shown(v) for v in domain.grid()[:10])
+                findings.fault(path, f"must be a point of the grid: {points}", mend="write one")
 
 
 def _resources(draft: Draft) -> None:
