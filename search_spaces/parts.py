@@ -1,246 +1,44 @@
-"""The sections of a sweep file as frozen models: metric, task, population, resources and so on.
+"""The sections of a sweep file as frozen models: population, budget, resources, tracking and so on.
 
 Here stands what each key may hold by itself; rules across keys are in `rules.py`, what is
-searched in `parameters.py`. A value that a model cannot take raises `Refusal` with rule and mend
-in plain words, so that pydantic's own words never reach a user.
+searched in `parameters.py`, the task and its metric in `task_parts.py`.
 """
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Callable
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    StrictBool,
-    StrictFloat,
-    StrictInt,
-    StrictStr,
-    Tag,
-)
+from pydantic import BeforeValidator, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from search_spaces.domains import is_number
 from search_spaces.errors import did_you_mean
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
-METRICS = (
-    "accuracy",
-    "f1",
-    "precision",
-    "recall",
-    "matthews_correlation",
-    "pearson",
-    "spearman",
-    "mse",
+from search_spaces.task_parts import (
+    METRICS,
+    SPLITS,
+    DatasetSpec,
+    MetricSpec,
+    SplitFrom,
+    SplitName,
+    TaskSpec,
+    canonical_metric,
+    natural_goal,
 )
-"""Metrics that the built-in task computes, beside the loss."""
-MINIMIZED = ("loss", "mse", "mae", "rmse", "error", "perplexity", "wer", "cer")
-"""Words at the end of a metric's name for which less is better."""
-SplitName = Literal["train", "validation", "test"]
-SPLITS: tuple[SplitName, ...] = get_args(SplitName)
+from search_spaces.values import (
+    NAME,
+    Count,
+    Part,
+    Positive,
+    Refusal,
+    Seed,
+    Share,
+    Storage,
+    StudyName,
+    check,
+    is_whole,
+    seconds,
+)
+
 TRACKERS = ("none", "wandb", "tensorboard")
-
-
-class Refusal(ValueError):
-    """A value that a key cannot take: the rule, and how to mend it."""
-
-    def __init__(self, rule: str, mend: str = "") -> None:
-        self.rule = rule
-        self.mend = mend
-        super().__init__(rule)
-
-
-def _check(holds: Callable[[Any], bool], rule: str, mend: str = "") -> BeforeValidator:
-    def check(value: Any) -> Any:
-        if not holds(value):
-            raise Refusal(rule, mend)
-        return value
-
-    return BeforeValidator(check)
-
-
-def _whole(value: object, low: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value < 2**63
-
-
-class Part(BaseModel):
-    """Base of all sections: frozen, no unknown keys, written back under the file's own keys."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        validate_by_name=True,
-        validate_by_alias=True,
-        serialize_by_alias=True,
-        protected_namespaces=(),
-        allow_inf_nan=False,
-    )
-
-
-Count = Annotated[StrictInt, Field(ge=1, lt=2**31)]
-Share = Annotated[StrictFloat, Field(ge=0.0, le=1.0)]
-Positive = Annotated[StrictFloat, Field(gt=0.0)]
-
-
-def canonical_metric(name: str) -> str:
-    """Return the Trainer's name of a metric: `accuracy` and `eval/accuracy` are `eval_accuracy`."""
-    bare = name.removeprefix("eval/").removeprefix("eval_")
-    return f"eval_{bare}"
-
-
-def natural_goal(name: str) -> Literal["maximize", "minimize"]:
-    """Return the goal that a metric's name suggests."""
-    return "minimize" if name.lower().endswith(MINIMIZED) else "maximize"
-
-
-def _metric_name(value: Any) -> Any:
-    if isinstance(value, str):
-        if not re.match(r"[A-Za-z0-9][\w./-]{0,127}\Z", value):
-            raise Refusal("must be a metric's name", "write for instance accuracy or eval_loss")
-        if value.startswith(("train/", "train_", "test/", "test_")):
-            raise Refusal(
-                "must be a metric of the evaluation",
-                f"write eval_{re.split('[/_]', value, maxsplit=1)[1]}",
-            )
-        return canonical_metric(value)
-    return value
-
-
-class MetricSpec(Part):
-    """What is optimised; `name` as the Trainer logs it (`eval_accuracy`)."""
-
-    name: Annotated[StrictStr, BeforeValidator(_metric_name)] = "eval_accuracy"
-    goal: Literal["maximize", "minimize"] = "maximize"
-
-    @property
-    def sign(self) -> float:
-        """+1.0 when more is better, -1.0 when less is."""
-        return 1.0 if self.goal == "maximize" else -1.0
-
-    def better(self, a: float | None, b: float | None) -> bool:
-        """Return whether value a is strictly better than b.
-
-        None and NaN (an evaluation that is not finite) are worse than every number.
-        """
-        if a is None or math.isnan(a):
-            return False
-        if b is None or math.isnan(b):
-            return True
-        return a * self.sign > b * self.sign
-
-
-class SplitFrom(Part):
-    """A split that is carved from another one, stratified and seeded.
-
-    `size` is a number of rows, or below 1 a fraction of `from_split`.
-    """
-
-    from_split: StrictStr = Field(alias="from")
-    size: Annotated[
-        StrictInt | StrictFloat,
-        _check(
-            lambda v: is_number(v) and v > 0 and (v < 1 or isinstance(v, int)),
-            "must be a number of rows, or a fraction below 1",
-            "write for instance 277 or 0.1",
-        ),
-    ]
-
-
-def _split(value: Any) -> Any:
-    if isinstance(value, str | dict | SplitFrom):
-        return value
-    raise Refusal("must be a split's name, or {from, size}", "write {from: train, size: 0.1}")
-
-
-def _usual_splits(splits: dict[SplitName, str | SplitFrom]) -> dict[SplitName, str | SplitFrom]:
-    return {"train": "train", "validation": "validation", **splits}
-
-
-def _columns(value: Any) -> Any:
-    columns = (value,) if isinstance(value, str) else value
-    fits = isinstance(columns, list | tuple) and all(isinstance(c, str) and c for c in columns)
-    if not fits or len(columns) > 2:
-        raise Refusal("must be one text column or two", "write [sentence1, sentence2]")
-    return tuple(columns)
-
-
-def _data_files(value: Any) -> Any:
-    if value is None:
-        return {}
-    parts = {"train": value} if isinstance(value, str | list | tuple) else value
-    rule = "must be a file, a list of files, or {split: files}"
-    mend = "write {train: train.jsonl, validation: validation.jsonl}"
-    if not isinstance(parts, dict):
-        raise Refusal(rule, mend)
-    result = {}
-    for split, files in parts.items():
-        listed = [files] if isinstance(files, str) else files
-        if not isinstance(listed, list | tuple) or not listed:
-            raise Refusal(rule, mend)
-        if not all(isinstance(f, str) and f for f in listed):
-            raise Refusal(rule, mend)
-        result[split] = tuple(listed)
-    return result
-
-
-class DatasetSpec(Part):
-    """Where the rows come from: what `datasets.load_dataset` takes, or a saved folder."""
-
-    path: StrictStr = ""
-    name: StrictStr | None = None
-    revision: StrictStr = "main"
-    data_files: Annotated[dict[str, tuple[str, ...]], BeforeValidator(_data_files)] = Field(
-        default_factory=dict
-    )
-    text: Annotated[tuple[str, ...], BeforeValidator(_columns)] = ()
-    label: Annotated[StrictStr, Field(min_length=1)] = "label"
-    splits: Annotated[
-        dict[
-            SplitName,
-            Annotated[
-                Annotated[StrictStr, Tag("<named>")] | Annotated[SplitFrom, Tag("<carved>")],
-                Discriminator(lambda v: "<named>" if isinstance(v, str) else "<carved>"),
-                BeforeValidator(_split),
-            ],
-        ],
-        AfterValidator(_usual_splits),
-    ] = Field(default_factory=lambda: _usual_splits({}))
-
-
-class TaskSpec(Part):
-    """What is trained, on what, and how it is measured.
-
-    `weights: random` takes the model's configuration only and starts from random weights;
-    `smoke` (set only by `SweepSpec.shrunk`) asks for a tiny random model of the same
-    architecture; `rows` are limits by split, taken from the front after a seeded shuffle;
-    `options` is free, for a task from a person's own file.
-    """
-
-    type: StrictStr = "text-classification"
-    model: StrictStr = ""
-    revision: StrictStr = "main"
-    weights: Literal["pretrained", "random"] = "pretrained"
-    dataset: DatasetSpec = Field(default_factory=DatasetSpec)
-    max_length: Annotated[StrictInt, Field(ge=4, le=1_000_000)] = 128
-    metrics: tuple[StrictStr, ...] = ()
-    model_config_overrides: dict[str, Any] = Field(default_factory=dict, alias="model_config")
-    problem: Literal["auto", "single_label", "multi_label", "regression"] = "auto"
-    trust_remote_code: StrictBool = False
-    rows: dict[SplitName, Count] = Field(default_factory=dict)
-    options: dict[str, Any] = Field(default_factory=dict)
-    smoke: StrictBool = False
-
-    @property
-    def is_own_file(self) -> bool:
-        """Whether the task comes from a person's own Python file (`my_task.py:build`)."""
-        return ".py:" in self.type
 
 
 def _factors(value: Any) -> Any:
@@ -271,31 +69,6 @@ class EarlyTerminateSpec(Part):
     eta: Annotated[StrictFloat, Field(ge=2.0, le=100.0)] = 3.0
 
 
-_DURATION = re.compile(
-    r"(?:(?P<d>\d+(?:\.\d+)?)\s*d)?\s*(?:(?P<h>\d+(?:\.\d+)?)\s*h)?\s*"
-    r"(?:(?P<m>\d+(?:\.\d+)?)\s*m(?:in)?)?\s*(?:(?P<s>\d+(?:\.\d+)?)\s*s)?\Z"
-)
-_SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
-
-
-def seconds(value: Any) -> Any:
-    """Return a duration in seconds: a number of them, or text like 2h, 1h30m, 45 min, 1.5d.
-
-    Raises:
-        Refusal: value is neither, or is not above 0.
-    """
-    if value is None:
-        return None
-    total = 0.0
-    if is_number(value):
-        total = float(value)
-    elif isinstance(value, str) and len(value) < 100 and (found := _DURATION.match(value.strip())):
-        total = sum(_SECONDS[unit] * float(n) for unit, n in found.groupdict().items() if n)
-    if not 0.0 < total < 1e10:
-        raise Refusal("must be a duration above 0", "write for instance 2h, 90m or 1h30m")
-    return total
-
-
 class BudgetSpec(Part):
     """How much the study may cost; None: no limit."""
 
@@ -319,7 +92,7 @@ class ResourcesSpec(Part):
     cpus_per_worker: Annotated[StrictFloat, Field(gt=0.0, le=4096.0)] = 1.0
     gpus_per_worker: Annotated[
         Literal["auto"] | float,
-        _check(
+        check(
             lambda v: v == "auto" or (is_number(v) and 0 <= v <= 1),
             "must be auto, 0, 1 or a fraction of one GPU",
             "for more GPUs a trial write workers: N, one GPU each",
@@ -327,8 +100,8 @@ class ResourcesSpec(Part):
     ] = "auto"
     max_concurrent: Annotated[
         Literal["auto"] | int,
-        _check(
-            lambda v: v == "auto" or _whole(v, 1),
+        check(
+            lambda v: v == "auto" or is_whole(v, 1),
             "must be auto or a whole number from 1 on",
             "write auto",
         ),
@@ -387,46 +160,30 @@ class TrackingSpec(Part):
     group: Annotated[StrictStr, Field(min_length=1, max_length=128)] | None = None
 
 
-def study_name(value: Any) -> Any:
-    """Return value when it may name a study and its folder.
-
-    Raises:
-        Refusal: it does not match NAME.
-    """
-    if not isinstance(value, str) or not NAME.match(value):
-        raise Refusal(
-            "must begin with a letter or digit and hold up to 64 letters, digits, `.`, `_` and `-`",
-            "write for instance rte-pbt",
-        )
-    return value
-
-
-def storage_folder(value: Any) -> Any:
-    """Return value when it is a relative folder below the working directory.
-
-    Raises:
-        Refusal: it is absolute, leads upwards, or is not a folder's name.
-    """
-    mend = "write a relative folder such as studies; an absolute one only by --storage"
-    if not isinstance(value, str) or not value.strip() or len(value) > 1024:
-        raise Refusal("must be a folder", mend)
-    parts = re.split(r"[/\\]", value)
-    if value.startswith(("/", "\\", "~")) or ":" in value or ".." in parts:
-        raise Refusal("must be a relative folder that does not lead upwards", mend)
-    return value
-
-
-def study_seed(value: Any) -> Any:
-    """Return value when every library takes it as a seed: 0 to 2**32 - 1.
-
-    Raises:
-        Refusal: it is not such a whole number.
-    """
-    if not _whole(value, 0) or value >= 2**32:
-        raise Refusal("must be a whole number from 0 to 4294967295", "write for instance 42")
-    return value
-
-
-StudyName = Annotated[StrictStr, BeforeValidator(study_name)]
-Storage = Annotated[StrictStr, BeforeValidator(storage_folder)]
-Seed = Annotated[StrictInt, BeforeValidator(study_seed)]
+__all__ = [
+    "METRICS",
+    "NAME",
+    "SPLITS",
+    "TRACKERS",
+    "BudgetSpec",
+    "Count",
+    "DatasetSpec",
+    "EarlyTerminateSpec",
+    "FailuresSpec",
+    "FinalistsSpec",
+    "MetricSpec",
+    "Part",
+    "PopulationSpec",
+    "Refusal",
+    "ResourcesSpec",
+    "Seed",
+    "SplitFrom",
+    "SplitName",
+    "Storage",
+    "StudyName",
+    "TaskSpec",
+    "TrackingSpec",
+    "canonical_metric",
+    "natural_goal",
+    "seconds",
+]
