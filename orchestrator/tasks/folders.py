@@ -20,6 +20,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from orchestrator.errors import DiskFull
+from orchestrator.tasks.errors import TaskError
+
 META = "meta.json"
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 
@@ -48,11 +51,31 @@ def built(folder: Path, build: Callable[[Path], dict[str, Any]]) -> dict[str, An
             raises goes through, and nothing of its work stays.
 
     Raises:
-        OSError: the folder cannot be written.
+        DiskFull: there is no room for it.
+        TaskError: the folder may not be written.
     """
     meta = read_meta(folder)
     if meta is not None:
         return meta
+    try:
+        return _build(folder, build)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            free_mib = shutil.disk_usage(folder.parent).free / 2**20
+            raise DiskFull(
+                f"{folder.parent}: there is no room for the tokenised data; {free_mib:.0f} MiB"
+                " are free.",
+                mend="make room, or name another folder by --storage.",
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise TaskError(
+                f"{folder.parent}: the tokenised data cannot be written there: {error.strerror}.",
+                mend="name another folder by --storage.",
+            ) from error
+        raise
+
+
+def _build(folder: Path, build: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _exclusive(folder.parent / f".{folder.name}.lock") as alone:
         meta = read_meta(folder)

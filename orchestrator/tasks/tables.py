@@ -6,6 +6,7 @@ errors in its own words; here each becomes one `TaskError` in ours.
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -149,6 +150,11 @@ def _slice(ours: str, theirs: str, splits: Mapping[str, Any]) -> Any:
 def _load_error(described: str, arguments: Mapping[str, Any], error: Exception) -> TaskError:
     from datasets.exceptions import DatasetNotFoundError
 
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise cause  # not the data's fault; the cache says which disk is full
+        cause = cause.__cause__ or cause.__context__
     on_hub = "revision" in arguments
     if on_hub and isinstance(error, ConnectionError | TimeoutError):
         mend = "write path: json (or csv, parquet) with data_files, or a save_to_disk folder"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -13,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from orchestrator.errors import DiskFull
+from orchestrator.tasks.errors import TaskError
 from orchestrator.tasks.folders import META, built, read_meta
 
 
@@ -38,6 +41,20 @@ def test_what_raises_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="no"):
         built(tmp_path / "rows", build)
     assert [p.name for p in tmp_path.iterdir()] == [".rows.lock"]
+
+
+def test_a_full_disk_and_a_forbidden_folder_are_said_plainly(tmp_path: Path) -> None:
+    def full(folder: Path) -> dict[str, Any]:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def forbidden(folder: Path) -> dict[str, Any]:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with pytest.raises(DiskFull, match=r"no room for the tokenised data; \d+ MiB") as caught:
+        built(tmp_path / "rows", full)
+    assert caught.value.exit_code == 6
+    with pytest.raises(TaskError, match=r"cannot be written there: Read-only(.|\n)*--storage"):
+        built(tmp_path / "rows", forbidden)
 
 
 @pytest.mark.parametrize("damage", ["short", "gone", "meta"])
