@@ -6,7 +6,9 @@ The Trainer's own evaluation is off: its `eval_steps` fractions round differentl
 size, it adds an evaluation at the end, and a resumed run takes the donor's absolute steps. A
 boundary is made where the Trainer logs: `on_step_end` asks for a log line at the boundary's step,
 and `on_log` comes after the running loss was reset, so nothing of the interval is still open when
-the snapshot is taken, and a resumed trial logs what an uninterrupted one does.
+the snapshot is taken, and a resumed trial trains, bit by bit on a CPU, and logs what an
+uninterrupted one does. (But for dataloader_persistent_workers: a loader that is kept draws a seed
+once, one that is made again draws it again.)
 """
 
 from __future__ import annotations

@@ -24,6 +24,8 @@ from typing import Any
 
 import transformers
 
+from orchestrator.segment import Segment
+
 HISTORY = "history.jsonl"
 LOG = "log.txt"
 TAIL_LINES = 30
@@ -37,19 +39,16 @@ class History:
     """Appends to one trial's history.jsonl.
 
     Args:
-        folder: the trial's folder.
-        trial: its id.
-        segment: stands in every line.
+        path: the file.
+        segment: what is trained; its trial and number stand in every line.
         log_line: is given the trial's id and every line too.
     """
 
-    def __init__(
-        self, folder: Path, trial: str, segment: int, log_line: LogLine | None = None
-    ) -> None:
-        self._trial = trial
-        self._segment = segment
+    def __init__(self, path: Path, segment: Segment, log_line: LogLine | None = None) -> None:
+        self._trial = segment.trial
+        self._segment = segment.segment
         self._log_line = log_line
-        self._file = (folder / HISTORY).open("a", encoding="utf-8")
+        self._file = path.open("a", encoding="utf-8")
 
     def add(self, values: Mapping[str, Any], **position: Any) -> None:
         """Write one line; numbers that are not finite become null.
@@ -73,8 +72,8 @@ class History:
 class TrialLog(io.TextIOBase):
     """One trial's log.txt, as a text stream that remembers its last lines."""
 
-    def __init__(self, folder: Path) -> None:
-        self._file = (folder / LOG).open("a", encoding="utf-8", errors="backslashreplace")
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a", encoding="utf-8", errors="backslashreplace")
         self._tail: collections.deque[str] = collections.deque(maxlen=TAIL_LINES)
         self._open_line = ""
 

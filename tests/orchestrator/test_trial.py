@@ -6,9 +6,12 @@ import inspect
 import json
 import logging
 import math
+import multiprocessing
 import random
+import subprocess
 import sys
 import threading
+import time
 import weakref
 from pathlib import Path
 from typing import Any
@@ -22,7 +25,9 @@ from transformers import (
     BertConfig,
     BertForSequenceClassification,
     Trainer,
+    TrainingArguments,
 )
+from transformers.trainer_callback import ProgressCallback
 
 from orchestrator import host_memory
 from orchestrator.checkpoints import remove, verify
@@ -31,7 +36,7 @@ from orchestrator.resuming import boundary_step
 from orchestrator.segment import BoundaryReport
 from orchestrator.trial_failures import trial_error
 from tests.orchestrator.bench import bench, timeless
-from tests.orchestrator.tiny_task import accuracy, tiny_sweep
+from tests.orchestrator.tiny_task import TinyTask, accuracy, tiny_sweep
 
 QUARTERS = {"eval_strategy": "steps", "eval_steps": 0.25}
 
@@ -179,6 +184,7 @@ RUNS: dict[str, dict[str, Any]] = {
     },
     "sgd": {**QUARTERS, "optim": "sgd", "optim_args": "momentum=0.9"},
     "bfloat16": {**QUARTERS, "bf16": True},
+    "a process that loads data": {"dataloader_num_workers": 1},
 }
 
 
@@ -236,14 +242,17 @@ def test_a_snapshot_does_not_change_while_training_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(host_memory, "SMALL_BYTES", 1)  # this model's tensors are all small
-    with bench(tiny_sweep(), tmp_path) as work:
+    with bench(tiny_sweep(**QUARTERS), tmp_path) as work:
         work.rank.begin(work.segment())
         work.rank.advance()
         snapshot = work.rank.snapshot()
         before = {name: tensor.clone() for name, tensor in snapshot.weights.items()}
         moments = [s["exp_avg"].clone() for s in snapshot.optimizer["state"].values()]
-        work.rank.advance()
+        for _ in range(3):
+            work.rank.advance()
+            other = work.rank.snapshot()
         work.rank.stop()
+    assert any(not torch.equal(before[name], t) for name, t in other.weights.items())
     assert all(torch.equal(before[name], t) for name, t in snapshot.weights.items())
     for moment, state in zip(moments, snapshot.optimizer["state"].values(), strict=True):
         assert torch.equal(moment, state["exp_avg"])
@@ -276,6 +285,35 @@ def test_a_checkpoint_may_be_deleted_as_soon_as_a_segment_stands_before_its_firs
         work.rank.begin(rest)
         remove(work.folder(whole, 1))
         assert timeless([work.rank.advance()]) == timeless(reports[1:2])
+
+
+def test_a_trial_trains_what_the_plain_trainer_does(tmp_path: Path) -> None:
+    """The same metrics and log lines, bit by bit, as `Trainer` with its own evaluation."""
+    spec = tiny_sweep(num_train_epochs=3, logging_steps=1, gradient_accumulation_steps=2)
+    with bench(spec, tmp_path) as work:
+        segment = work.segment()
+        reports = work.train(segment)
+        lines = work.training_lines(segment)
+    task = TinyTask(spec.task)
+    arguments = TrainingArguments(
+        str(tmp_path / "plain"), **{**spec.training_for({}), "save_strategy": "no"}
+    )
+    plain = Trainer(
+        model=task.build_model(spec.seed),
+        args=arguments,
+        train_dataset=task.train_dataset,
+        eval_dataset=task.eval_dataset,
+        data_collator=task.collator,
+        compute_metrics=task.compute_metrics,
+    )
+    plain.remove_callback(ProgressCallback)
+    plain.train()
+    evaluated = [x for x in plain.state.log_history if "eval_loss" in x]
+    assert [r.metrics for r in reports] == [
+        {k: x[k] for k in reports[0].metrics} for x in evaluated
+    ]
+    trained = [x for x in plain.state.log_history if "loss" in x]
+    assert [{k: line[k] for k in trained[0]} for line in lines] == trained
 
 
 # Warm -------------------------------------------------------------------------------------
@@ -335,6 +373,38 @@ def test_a_trial_gives_the_same_metrics_after_one_that_failed(
         assert timeless(work.train(work.segment())) == fresh
 
 
+FRESH = """
+import json, sys
+from dataclasses import asdict
+from pathlib import Path
+from tests.orchestrator.bench import bench
+from tests.orchestrator.tiny_task import tiny_sweep
+with bench(tiny_sweep(eval_strategy="steps", eval_steps=0.25), Path(sys.argv[1])) as work:
+    print(json.dumps([r.metrics for r in work.train(work.segment())]))
+"""
+
+
+@pytest.mark.slow
+def test_a_trial_gives_the_same_metrics_in_a_process_of_its_own(
+    tmp_path: Path, fresh: list[BoundaryReport]
+) -> None:
+    run = [sys.executable, "-c", FRESH, str(tmp_path)]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=120, check=True)
+    lines = done.stdout.splitlines()  # W&B's integration prints when it is imported
+    assert json.loads(lines[-1]) == [report.metrics for report in fresh]
+
+
+def test_processes_that_load_data_end_with_their_trial_and_at_once(tmp_path: Path) -> None:
+    spec = tiny_sweep(dataloader_num_workers=1, dataloader_persistent_workers=True)
+    with bench(spec, tmp_path) as work:
+        for _ in work.stands(work.segment(), until=1):
+            assert multiprocessing.active_children()
+        started = time.monotonic()
+        work.rank.stop()
+        assert multiprocessing.active_children() == []
+        assert time.monotonic() - started < 4.0  # torch waits 5 s for one that cannot hear it
+
+
 def test_one_model_serves_trials_with_equal_keys_and_another_is_built_for_another_key(
     tmp_path: Path,
 ) -> None:
@@ -358,7 +428,7 @@ def test_a_trials_memory_is_free_before_the_next_one_begins(tmp_path: Path) -> N
         for ending in (1, 2):
             segment = work.segment(number=ending)
             for _ in work.stands(segment, until=ending):
-                running = work.rank._running
+                running = work.rank._training.running
             assert running is not None
             trainer = weakref.ref(running.trainer)
             moments = [weakref.ref(s["exp_avg"]) for s in running.trainer.optimizer.state.values()]
@@ -447,8 +517,35 @@ def test_arguments_that_do_not_go_together_fail_the_trial_at_its_begin(tmp_path:
 def test_a_missing_checkpoint_fails_the_trial_at_its_begin(tmp_path: Path) -> None:
     with bench(tiny_sweep(), tmp_path) as work:
         missing = work.segment(start=work.segment(), at=1)
-        with pytest.raises(TrialError, match=r"generators\.pt"):
+        with pytest.raises(TrialError, match="no checkpoint was committed here") as raised:
             work.rank.begin(missing)
+        assert raised.value.kind == "infrastructure"
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.pt", "trainer_state.json"])
+def test_a_damaged_checkpoint_is_told_with_its_bad_file_and_is_not_the_trials_fault(
+    tmp_path: Path, name: str
+) -> None:
+    with bench(tiny_sweep(), tmp_path) as work:
+        whole = work.segment()
+        work.train(whole, until=1)
+        file = work.folder(whole, 1) / name
+        file.write_bytes(file.read_bytes()[:100])
+        with pytest.raises(TrialError, match=name) as raised:
+            work.rank.begin(work.segment(number=1, start=whole, at=1))
+        assert raised.value.kind == "infrastructure"
+        assert len(work.train(work.segment(number=2))) == 2
+
+
+def test_an_error_after_the_last_report_is_only_logged(tmp_path: Path) -> None:
+    def lost(best: Any) -> Path:
+        raise FileNotFoundError("the best is gone")
+
+    with bench(tiny_sweep(load_best_model_at_end=True), tmp_path) as work:
+        work.rank.best_checkpoint = lost
+        assert len(work.train(work.segment())) == 2
+        assert "the best is gone" in work.log()
+        assert len(work.train(work.segment(number=1))) == 2
 
 
 @pytest.mark.parametrize(
