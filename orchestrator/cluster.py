@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+
+import psutil
 
 from orchestrator.errors import StudyError, Unreachable
 from search_spaces import SweepSpec
@@ -21,6 +24,9 @@ _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_AUTO_CONNECT": "0",  # a thread that outlives the session must not start another
 }
+
+
+_GRACE_S = 0.5
 
 
 def join_ray(address: str | None) -> None:
@@ -49,6 +55,23 @@ def join_ray(address: str | None) -> None:
             mend="check the address with `ray status --address ADDRESS`, or leave --address out"
             " to run on this machine.",
         ) from error
+
+
+def leave_ray(address: str | None) -> None:
+    """Leave Ray; one that `join_ray` started is gone when this returns.
+
+    Ray's agents notice only after ten seconds that their raylet is gone. They are our
+    descendants, so they are ended by process id.
+    """
+    import ray
+
+    ours = [] if address else psutil.Process().children(recursive=True)
+    ray.shutdown()
+    _, living = psutil.wait_procs(ours, timeout=_GRACE_S)
+    for process in living:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(living, timeout=_GRACE_S)
 
 
 def gpus_per_worker(spec: SweepSpec, gpus: float) -> float:

@@ -40,6 +40,7 @@ Message = dict[str, Any]
 
 BEST_MODEL = "best-model"
 _POLL_S = 0.5
+_HURRIED_CLOSE_S = 1.0
 _RELEASE_S = 3.0
 """How long released workers may take to end before Ray ends them."""
 
@@ -79,6 +80,7 @@ class Driver:
         self._lock = threading.RLock()
         self._ready = threading.Event()
         self._woken = threading.Event()
+        self._ended = threading.Event()
         self._error: BaseException | None = None
         self._signal: int | None = None
         self._early: list[tuple[str, Message]] = []
@@ -169,7 +171,7 @@ class Driver:
 
     def close(self) -> None:
         """End everything that was started; the journal first. May be called at any point."""
-        import ray
+        from orchestrator.cluster import leave_ray
 
         over = self._journal is not None and self.state.state in ("finished", "failed", "stopped")
         with self._lock:
@@ -179,13 +181,15 @@ class Driver:
         self._searcher.close()
         if not over:
             self._end_workers()
-        if self._tracking is not None and self._signal is None:
-            self._tracking.close()
+        if self._tracking is not None:
+            self._tracking.close(_HURRIED_CLOSE_S if self._signal else None)
         self._deleting.shutdown()
         self._ready.wait()
         if over:  # a worker that is still starting, or has no room to, is not waited for
             self._thread.join(timeout=_RELEASE_S)
-        ray.shutdown()
+        self._ended.set()
+        self._thread.join(timeout=_RELEASE_S)
+        leave_ray(self._address)
 
     # In Ray Tune's thread ---------------------------------------------------------------------
 
@@ -210,7 +214,7 @@ class Driver:
             )
             count = slots(self.spec)
             self._ready.set()
-            run_workers(count, context, self._receive)
+            run_workers(count, context, self._receive, self._ended)
             if self._journal is not None and self.state.state == "running":
                 raise RuntimeError("Ray Tune ended before the study did")
         except BaseException as error:  # the caller's thread raises it

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -53,13 +54,32 @@ class _Losses(tune.Callback):
         return {}
 
 
-def run_workers(count: int, context: WorkerContext, receive: Receive) -> None:
+class _WhenTold(tune.Stopper):
+    """Ends the run once an event is set: Ray must not be left while Ray Tune still uses it."""
+
+    def __init__(self, told: threading.Event) -> None:
+        self._told = told
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._told.is_set()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+def run_workers(
+    count: int, context: WorkerContext, receive: Receive, ended: threading.Event
+) -> None:
     """Run `count` warm workers until each is released. Blocks; Ray is up.
 
     Args:
         count: how many; those that do not fit yet wait until the cluster has room.
         context: what the workers are given.
         receive: takes (worker, message); called from this thread only.
+        ended: once it is set, workers are given up wherever they are.
     """
     import ray
 
@@ -79,6 +99,7 @@ def run_workers(count: int, context: WorkerContext, receive: Receive) -> None:
             resources_per_trial=groups,
             scheduler=_Postman(receive),
             callbacks=[_Losses(receive)],
+            stop=_WhenTold(ended),
             storage_path=scratch,
             max_failures=-1,
             max_concurrent_trials=count,

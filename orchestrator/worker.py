@@ -31,6 +31,9 @@ Message = dict[str, Any]
 LogLine = Callable[[str, dict[str, Any]], None]
 
 
+_TRACKER_CLOSE_S = 1.0
+
+
 @dataclass(frozen=True)
 class WorkerContext:
     """What every worker of a study is given.
@@ -108,6 +111,8 @@ class TrialWorker(Trainable):
                         self._leave()
                     case Release():
                         self._rank.stop()
+                        if self._tracker is not None:
+                            self._tracker.close(_TRACKER_CLOSE_S)
                         self._tell("released")
                         return
         except BaseException as error:  # a dead thread would hang the study: step() raises it

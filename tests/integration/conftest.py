@@ -20,6 +20,7 @@ from search_spaces import Sweep, SweepSpec
 def ray_address() -> Iterator[str]:
     """The address of a Ray of two CPUs that ends with the tests."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(
@@ -27,6 +28,7 @@ def ray_address() -> Iterator[str]:
     )
     logging.getLogger("ray").setLevel(logging.ERROR)
     yield cluster.address
+    ray.shutdown()
     cluster.shutdown()
 
 
