@@ -337,7 +337,7 @@ class Driver:
         raise Interrupted(
             number,
             f"{self.folder}: interrupted by {name}; what was committed is kept.",
-            mend=f"look at it with `sweep show {self.folder.name}`.",
+            mend=f"go on with `sweep resume {self.folder.name}`.",
         )
 
     def _end_workers(self) -> None:

@@ -118,6 +118,17 @@ class CheckpointCommitted(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CheckpointLost(Event):
+    """A committed checkpoint was found damaged or gone; it does not count any more."""
+
+    kind: ClassVar[str] = "checkpoint_lost"
+    trial: str
+    boundary: int
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Decided(Event):
     """A scheduler's decision at a boundary: continue, stop or exploit.
 
@@ -184,6 +195,7 @@ KINDS: dict[str, type[Event]] = {
         SegmentStarted,
         Reported,
         CheckpointCommitted,
+        CheckpointLost,
         Decided,
         TrialInterrupted,
         TrialEnded,

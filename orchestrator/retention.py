@@ -2,7 +2,7 @@
 
 Only names them; deleting is the caller's. References are counted over what the state knows: the
 study's best, each trial's best of its lineage, where each open trial can be taken up (with the
-best that comes along), and what the scheduler may still hand to a receiver.
+best that comes along, and the checkpoint before it), and what the scheduler may still hand to a receiver.
 """
 
 from __future__ import annotations
@@ -67,6 +67,8 @@ class Retention:
         if not record.ended:
             standing = self._state.standing(record.id)
             used.add(standing.checkpoint or "")
+            for boundary in sorted(record.checkpoints)[-2:]:  # should the newest be damaged
+                used.add(record.checkpoints[boundary].path)
             boundaries |= {standing.boundary}
             source = self._state.trials[standing.trial]
             best = source.best_before(standing.boundary)

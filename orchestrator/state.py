@@ -14,6 +14,7 @@ from typing import Any
 
 from orchestrator.events import (
     CheckpointCommitted,
+    CheckpointLost,
     Config,
     Decided,
     Event,
@@ -228,6 +229,8 @@ class StudyState:
                 record.boundary = event.boundary
             case CheckpointCommitted():
                 self._commit(record, event)
+            case CheckpointLost():
+                self._lose(record, event)
             case Decided():
                 record.decisions[event.boundary] = event
             case TrialInterrupted():
@@ -252,6 +255,29 @@ class StudyState:
             self.best = StudyBest(
                 record.id, event.boundary, value, self._config_at(record, event), event.path
             )
+
+    def _lose(self, record: TrialRecord, event: CheckpointLost) -> None:
+        """Forget a checkpoint wherever it was the best; the next best that is kept takes over."""
+        record.checkpoints.pop(event.boundary, None)
+        for other in self.trials.values():
+            if all(best.checkpoint != event.path for best in other.best_at.values()):
+                continue
+            other.best_at = {
+                boundary: best
+                for boundary, best in other.best_at.items()
+                if best.checkpoint != event.path
+            }
+            other.best = other.best_before(other.boundaries)
+        if not record.ended:
+            record.boundary = self.standing(record.id).boundary
+        if self.best is not None and self.best.checkpoint == event.path:
+            self.best = None
+            for other in self.trials.values():
+                best = other.best
+                if best and (self.best is None or self.better(best.value, self.best.value)):
+                    self.best = StudyBest(
+                        other.id, best.boundary, best.value, other.config, best.checkpoint
+                    )
 
     def _config_at(self, record: TrialRecord, event: CheckpointCommitted) -> Config:
         """The configuration of the segment that committed: a later exploit may be decided."""

@@ -1,4 +1,4 @@
-"""Run a sweep: from a sweep file to a study's folder and its result.
+"""Run a sweep, or go on with one: from a sweep file to a study's folder and its result.
 
 Owns the folder, its lock and its first files, and the order of things: nothing is written before
 the data was found usable. What runs is `driver.py`'s.
@@ -18,11 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.driver import Driver, OnEvent, OnNotice
-from orchestrator.errors import StudyTaken
-from orchestrator.events import StudyStarted
+from orchestrator.checkpoints import remove_remnants
+from orchestrator.errors import StudyError, StudyTaken
+from orchestrator.events import CheckpointCommitted, CheckpointLost, StudyResumed, StudyStarted
 from orchestrator.journal import JOURNAL, Journal
 from orchestrator.lock import StudyLock
+from orchestrator.manifest import CheckpointError, verify
 from orchestrator.results import SPECIFICATION, SWEEP_FILE, StudyResult, read_study
+from orchestrator.state import StudyState
 from search_spaces import Choice, Config, Sweep, SweepSpec
 
 CACHE = ".cache"
@@ -102,12 +105,101 @@ def run_study(
     return read_study(folder)
 
 
+def resume_study(
+    folder: Path,
+    *,
+    address: str | None = None,
+    on_event: OnEvent = lambda event, state: None,
+    on_notice: OnNotice = lambda text: None,
+    prepare: Callable[[SweepSpec, Path, OnNotice], int] = prepare_data,
+    make_rank: Callable[[Any], Any] | None = None,
+) -> StudyResult:
+    """Go on with a study that did not come to its end: from any process that sees its folder.
+
+    Trials that ended are not touched; the others go on from their last committed checkpoint. A
+    checkpoint that is damaged is named, and the one before it is used.
+
+    Args:
+        folder: the study's folder; the other arguments are those of `run_study`.
+
+    Raises:
+        StudyTaken: another process writes to it.
+        StudyUnreadable: its state cannot be read; nothing was changed.
+        StudyError: it has come to its end, or see `orchestrator.errors`.
+    """
+    before = read_study(folder)
+    if before.state.state in ("finished", "failed"):
+        raise StudyError(
+            f"{folder}: the study has come to its end ({before.state.state}).",
+            mend=f"look at it with `sweep show {folder.name}`.",
+        )
+    with contextlib.ExitStack() as exits:
+        lock = StudyLock(folder)
+        exits.callback(lock.release)
+        past = read_study(folder)  # again: nobody else writes from here on
+        remove_remnants(folder)
+        cache = folder.parent / CACHE
+        driver = Driver(
+            past.spec,
+            folder,
+            cache,
+            address=address,
+            make_rank=make_rank,
+            on_event=on_event,
+            on_notice=on_notice,
+        )
+        driver.start()
+        exits.callback(driver.close)
+        rows = prepare(past.spec, cache, on_notice)
+        for note in past.notes:
+            on_notice(f"{folder}: {note}.")
+        history = [entry.event for entry in past.contents.entries]
+        lost = damaged_checkpoints(past)
+        for event in lost:
+            on_notice(f"trial {event.trial}: {event.reason}; the checkpoint before it is used.")
+        journal = Journal(folder / JOURNAL, past.contents)
+        driver.open(journal, history, [*lost, StudyResumed(host=_host())], rows)
+        driver.wait()
+    return read_study(folder)
+
+
+def damaged_checkpoints(study: StudyResult) -> list[CheckpointLost]:
+    """Checkpoints that trials would go on from, or that are the best, and do not verify."""
+    state = StudyState.of(entry.event for entry in study.contents.entries)
+    lost: list[CheckpointLost] = []
+    while True:
+        wanted = {state.best.checkpoint} if state.best else set()
+        wanted |= {state.standing(trial).checkpoint or "" for trial in state.open_trials}
+        found = [
+            CheckpointLost(
+                trial=commit.trial, boundary=commit.boundary, path=commit.path, reason=reason
+            )
+            for record in state.trials.values()
+            for commit in record.checkpoints.values()
+            if commit.path in wanted and (reason := _damage(study.folder, commit)) is not None
+        ]
+        if not found:
+            return lost
+        for event in found:
+            state.apply(event)
+        lost += found
+
+
+def _damage(folder: Path, commit: CheckpointCommitted) -> str | None:
+    try:
+        verify(folder / commit.path, commit.sha256)
+    except CheckpointError as error:
+        return error.rule
+    return None
+
+
 def refuse_taken(folder: Path) -> None:
     """Raise StudyTaken when there is a study in the folder."""
     if (folder / JOURNAL).exists():
         raise StudyTaken(
             f"{folder}: a study of this name is there already.",
-            mend=f"give another --name, or look at it with `sweep show {folder.name}`.",
+            mend=f"go on with it by `sweep resume {folder.name}` if it is not at its end, look at it"
+            f" with `sweep show {folder.name}`, or give another --name.",
         )
 
 
@@ -134,8 +226,12 @@ def _started(spec: SweepSpec) -> StudyStarted:
         seed=spec.seed,
         smoke=spec.smoke,
         versions=_versions(),
-        host={"name": socket.gethostname(), "cpus": os.cpu_count() or 0},
+        host=_host(),
     )
+
+
+def _host() -> dict[str, Any]:
+    return {"name": socket.gethostname(), "cpus": os.cpu_count() or 0}
 
 
 def _versions() -> dict[str, str]:

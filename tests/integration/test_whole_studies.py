@@ -171,3 +171,27 @@ def test_show_json_holds_what_scripts_rely_on(run: Run) -> None:
     assert {"id", "state", "config", "best", "epochs_done", "failure"} <= set(data["trials"][0])
     assert {"trial", "value", "config", "checkpoint"} <= set(data["best"])
     assert {"trial", "donor", "epoch", "config"} <= set(data["lineage"][0])
+
+
+def test_every_learning_rate_in_the_history_is_the_one_of_its_segments_configuration(
+    run: Run,
+) -> None:
+    ranges = {
+        "learning_rate": {"distribution": "log_uniform_values", "min": 1e-5, "max": 1e-2},
+        "per_device_train_batch_size": {"values": [8, 16]},
+    }
+    result, _ = run(toy("pbt", 2, parameters=ranges))
+    assert result.state.lineage()
+    checked = 0
+    for record in result.state.trials.values():
+        history = result.folder / "trials" / record.id / "history.jsonl"
+        for line in map(json.loads, history.read_text().splitlines()):
+            if "learning_rate" not in line:
+                continue
+            config = record.segments[line["segment"]].config
+            steps = 3 * -(-64 // config["per_device_train_batch_size"])
+            assert line["progress"] == (line["step"] - 1) / steps
+            expected = config["learning_rate"] * (1.0 - line["progress"])
+            assert line["learning_rate"] == pytest.approx(expected, rel=1e-9)
+            checked += record.segments[line["segment"]].start_trial not in (None, record.id)
+    assert checked >= len(result.state.lineage())

@@ -1,0 +1,162 @@
+"""Real Ray, a driver killed for real: what finished is kept, what was open goes on."""
+
+from __future__ import annotations
+
+import functools
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import StudyError, StudyTaken
+from orchestrator.events import (
+    Event,
+    Reported,
+    SegmentStarted,
+    StudyResumed,
+    TrialEnded,
+    TrialProposed,
+)
+from orchestrator.journal import JOURNAL, read_journal
+from orchestrator.results import read_study
+from orchestrator.scripted import ScriptedRank
+from orchestrator.study import resume_study
+from tests.integration.conftest import Run, toy
+
+DRIVER = """
+import functools, sys
+from pathlib import Path
+from orchestrator.scripted import ScriptedRank
+from orchestrator.study import run_study
+from search_spaces import Sweep
+from tests.integration.conftest import toy
+spec = toy(sys.argv[1], 2, name="killed")
+run_study(
+    Sweep(spec=spec, path=Path("x"), source=""), storage=Path(sys.argv[2]), address=sys.argv[3],
+    prepare=lambda spec, cache, on_notice: 64,
+    make_rank=functools.partial(ScriptedRank, seconds=0.2),
+)
+"""
+
+
+def prepared(spec: object, cache: Path, on_notice: object) -> int:
+    return 64
+
+
+def events_of(folder: Path) -> list[Event]:
+    return [entry.event for entry in read_journal(folder / JOURNAL).entries]
+
+
+@pytest.mark.parametrize("method", ["grid", "random", "pbt"])
+def test_a_killed_driver_loses_nothing_that_finished(
+    run: Run, ray_address: str, tmp_path: Path, method: str
+) -> None:
+    folder = tmp_path / "killed"
+    driver = subprocess.Popen(
+        [sys.executable, "-c", DRIVER, method, str(tmp_path), ray_address],
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    reports = random.Random(method).randrange(3, 9)
+    deadline = time.monotonic() + 90
+    while not folder.exists() or (folder / JOURNAL).read_bytes().count(b'"reported"') < reports:
+        assert driver.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    history = events_of(folder)
+    assert read_study(folder).status == "interrupted"
+
+    result = resume_study(
+        folder,
+        address=ray_address,
+        prepare=prepared,
+        make_rank=functools.partial(ScriptedRank, seconds=0.05),
+    )
+    assert result.status == "finished"
+    after = events_of(folder)
+    assert after[: len(history)] == history
+    finished = {event.trial for event in history if isinstance(event, TrialEnded)}
+    later = after[len(history) :]
+    assert any(isinstance(event, StudyResumed) for event in later)
+    assert not finished & {event.trial for event in later if isinstance(event, SegmentStarted)}
+    last = {e.trial: e.boundary for e in history if isinstance(e, Reported)}
+    for trial in set(last) - finished:
+        first = next(e for e in later if isinstance(e, SegmentStarted) and e.trial == trial)
+        assert first.boundary >= last[trial] - 1
+
+    whole, _ = run(
+        toy(method, 2, name="whole"),
+        prepare=prepared,
+        make_rank=functools.partial(ScriptedRank, seconds=0.05),
+    )
+    proposals = [
+        [(e.trial, e.config) for e in events if isinstance(e, TrialProposed)]
+        for events in (after, events_of(whole.folder))
+    ]
+    assert proposals[0] == proposals[1]
+    assert result.state.lineage() == whole.state.lineage()
+    values = [
+        {(t.id, b): r.value for t in study.state.trials.values() for b, r in t.reports.items()}
+        for study in (result, whole)
+    ]
+    assert values[0] == values[1]
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
+    ray_address: str, run: Run, tmp_path: Path
+) -> None:
+    spec = toy("random", 1, run_cap=1, training_arguments={"num_train_epochs": 6,
+               "eval_strategy": "epoch"})  # fmt: skip
+    stopped: list[int] = []
+
+    def stop_at_four(event: Event, state: object) -> None:
+        if isinstance(event, Reported) and event.boundary == 4 and not stopped:
+            stopped.append(1)
+            raise RuntimeError("the test's own power cut")
+
+    from orchestrator.study import run_study
+    from search_spaces import Sweep
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        run_study(
+            Sweep(spec=spec, path=Path("x"), source=""),
+            storage=tmp_path,
+            address=ray_address,
+            on_event=stop_at_four,
+            prepare=prepared,
+            make_rank=functools.partial(ScriptedRank, seconds=0.2),
+        )
+    folder = tmp_path / spec.name
+    study = read_study(folder)
+    standing = study.state.standing("0000")
+    assert standing.checkpoint is not None
+    (folder / standing.checkpoint / "state.json").write_text("{}")
+    words: list[str] = []
+    result = resume_study(
+        folder,
+        address=ray_address,
+        prepare=prepared,
+        on_notice=words.append,
+        make_rank=functools.partial(ScriptedRank, seconds=0.01),
+    )
+    assert result.status == "finished"
+    assert any("state.json" in word for word in words)
+    assert Counter(t.state for t in result.state.trials.values()) == {"finished": 1}
+
+
+def test_a_study_at_its_end_is_not_resumed_and_its_name_is_taken(run: Run, tmp_path: Path) -> None:
+    spec = toy("random", 1, run_cap=1)
+    scripted = {"prepare": prepared, "make_rank": ScriptedRank}
+    result, _ = run(spec, **scripted)
+    with pytest.raises(StudyError, match="come to its end"):
+        resume_study(result.folder)
+    with pytest.raises(StudyTaken, match="sweep resume"):
+        run(spec, **scripted)
