@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from orchestrator.commands import Command, GoOn, Leave, Release, Train
 from orchestrator.events import (
     CheckpointCommitted,
     Config,
@@ -28,38 +29,11 @@ from orchestrator.events import (
     TrialInterrupted,
     TrialProposed,
 )
+from orchestrator.prospects import Prospects, failed
 from orchestrator.schedulers import Scheduler
 from orchestrator.segment import BoundaryReport, Segment, TrialFailure
 from orchestrator.state import StudyState, TrialRecord
 from search_spaces import SweepSpec
-
-
-@dataclass(frozen=True)
-class Train:
-    """Begin this segment and train until boundary `until` (K or more: to the end)."""
-
-    segment: Segment
-    until: int
-
-
-@dataclass(frozen=True)
-class GoOn:
-    """Go on with the segment at hand until boundary `until`; 0: stand still at the next one."""
-
-    until: int
-
-
-@dataclass(frozen=True)
-class Leave:
-    """Leave the trial at hand, write what is still unwritten, and answer `left`."""
-
-
-@dataclass(frozen=True)
-class Release:
-    """There is no more work: end."""
-
-
-Command = Train | GoOn | Leave | Release
 
 
 @dataclass
@@ -110,6 +84,7 @@ class Dispatcher:
         self.spec = spec
         self.state = state
         self._scheduler = scheduler
+        self._prospects = Prospects(state, scheduler)
         self._journal = journal
         self._send = send
         self._propose = propose
@@ -135,7 +110,10 @@ class Dispatcher:
         self._turn()
 
     def worker_lost(self, worker: str, kind: str, message: str) -> None:
-        """A worker died (kind: infrastructure, hung, out_of_memory); with it, what it had not committed."""
+        """A worker died, and what it had not committed with it.
+
+        kind: infrastructure, hung or out_of_memory.
+        """
         if worker in self._workers:
             self._lose(worker, kind, message)
             del self._workers[worker]
@@ -158,7 +136,7 @@ class Dispatcher:
             )
         )
         if not place.leaving:  # else it was told to leave before this report came
-            ending = self._ending(self.state.trials[trial])
+            ending = self._prospects.ending(self.state.trials[trial])
             if ending is not None:
                 self._leave(place, ending)
             elif report.boundary >= place.until:
@@ -166,7 +144,14 @@ class Dispatcher:
         self._turn()
 
     def committed(
-        self, worker: str, trial: str, segment: int, boundary: int, path: str, sha256: str, size: int
+        self,
+        worker: str,
+        trial: str,
+        segment: int,
+        boundary: int,
+        path: str,
+        sha256: str,
+        size: int,
     ) -> None:
         """The trial's checkpoint of this boundary stands complete on disk.
 
@@ -194,7 +179,7 @@ class Dispatcher:
     def failed(self, worker: str, trial: str, failure: TrialFailure) -> None:
         """The trial failed; its worker lives and is free."""
         place = self._workers[worker]
-        place.ending = _failed(trial, failure)
+        place.ending = failed(trial, failure)
         self._release_trial(place, trial)
         self._turn()
 
@@ -275,35 +260,17 @@ class Dispatcher:
             for decision in due:
                 self._write(decision)
         held = {place.trial: place for place in self._workers.values()}
-        for record in self._open():
+        for record in self._prospects.open_trials():
             place = held.get(record.id)
             if place is not None and not place.standing:
                 continue
-            ending = self._ending(record)
+            ending = self._prospects.ending(record)
             if ending is None:
                 continue
             if place is not None:
                 self._leave(place, ending)
             else:  # its worker was lost before it could be told
                 self._end(ending)
-
-    def _ending(self, record: TrialRecord) -> TrialEnded | None:
-        """How the trial ends at the boundary where it is; None: it goes on, or waits."""
-        report = record.reports.get(record.boundary)
-        decision = record.decisions.get(record.boundary)
-        action = decision.action if decision else None
-        last = record.boundary == record.boundaries
-        if action == "exploit":
-            return None
-        if report is not None and report.value is None:
-            if last or action is not None or not self._scheduler.collective:
-                return _diverged(record.id, record.boundary)
-            return None
-        if last:
-            return TrialEnded(trial=record.id, state="finished")
-        if decision is not None and action == "stop":
-            return TrialEnded(trial=record.id, state="stopped", message=decision.reason)
-        return None
 
     def _assign(self) -> None:
         for place in self._workers.values():
@@ -313,50 +280,19 @@ class Dispatcher:
                 if place.trial is not None:
                     self._leave(place, None)
                 continue
-            record = self._next_trial(place)
+            elsewhere = {w.trial for w in self._workers.values() if w is not place and w.trial}
+            record = self._prospects.next_trial(
+                place.name, place.trial, elsewhere, newcomers=self._may_propose()
+            )
             if record is not None:
                 self._give(place, record)
             elif self._may_propose():
                 self._asked = self._to_ask = True
 
-    def _next_trial(self, place: _Worker) -> TrialRecord | None:
-        """The trial this worker should train now; None: propose a new one, or wait.
-
-        Independent trials are trained to their end, one after the other. A population advances
-        together: lowest boundary first, and among equals the one this worker still holds or
-        trained last.
-        """
-        runnable = [t for t in self._open() if self._runnable(t, place)]
-        own = [t for t in runnable if t.id == place.trial]
-        if not self._scheduler.collective:
-            return next(iter(own + runnable), None)
-        lowest = min((t.boundary for t in runnable), default=0)
-        if lowest > 0 and self._may_propose():
-            return None
-        level = [t for t in runnable if t.boundary == lowest]
-        warm = [t for t in level if t.segments and t.segments[-1].worker == place.name]
-        return next(iter([t for t in own if t in level] + warm + level), None)
-
-    def _runnable(self, record: TrialRecord, place: _Worker) -> bool:
-        if any(w.trial == record.id for w in self._workers.values() if w is not place):
-            return False
-        decision = record.decisions.get(record.boundary)
-        if decision is None and self._awaits_decision(record):
-            return False
-        if record.id == place.trial and (decision is None or decision.action == "continue"):
-            return True
-        standing = self.state.standing(record.id)
-        return standing.ready and standing.boundary == record.boundary
-
-    def _awaits_decision(self, record: TrialRecord) -> bool:
-        at = record.boundary
-        return 0 < at < record.boundaries and self._scheduler.until(record.id, at - 1) == at
-
     def _give(self, place: _Worker, record: TrialRecord) -> None:
-        decision = record.decisions.get(record.boundary)
-        goes_on = record.id == place.trial and (decision is None or decision.action == "continue")
+        goes_on = self._prospects.goes_on(record, place.trial)
         place.standing = False
-        place.until = self._until(record)
+        place.until = self._prospects.until(record)
         if goes_on:
             self._outbox.append((place.name, GoOn(place.until)))
             return
@@ -386,15 +322,6 @@ class Dispatcher:
         )
         self._outbox.append((place.name, Train(segment, place.until)))
 
-    def _until(self, record: TrialRecord) -> int:
-        """How far the trial may train from here; decisions made before a crash still stand."""
-        until = self._scheduler.until(record.id, record.boundary)
-        while until < record.boundaries and (decision := record.decisions.get(until)):
-            if decision.action != "continue":
-                break
-            until = self._scheduler.until(record.id, until)
-        return until
-
     def _open(self) -> list[TrialRecord]:
         return [self.state.trials[trial] for trial in self.state.open_trials]
 
@@ -407,7 +334,9 @@ class Dispatcher:
         if self.spec.budget.epochs is None or self._scheduler.collective:
             return True  # a population is paid for as a whole: the sweep file's rules see to it
         spent = sum(t.epochs_done if t.ended else t.epochs for t in self.state.trials.values())
-        return spent + self.spec.epochs(self.spec.default_config()) <= self.spec.budget.epochs + 1e-9
+        return (
+            spent + self.spec.epochs(self.spec.default_config()) <= self.spec.budget.epochs + 1e-9
+        )
 
     def _leave(self, place: _Worker, ending: TrialEnded | None) -> None:
         place.ending, place.leaving, place.standing = ending, True, False
@@ -434,7 +363,7 @@ class Dispatcher:
                 self._write(TrialInterrupted(trial=trial, failure=kind, message=message))
                 continue
             text = f"{message}; given up after {record.retries} retries (failures.max_retries)"
-            self._end(_failed(trial, TrialFailure(kind=kind, message=text)))
+            self._end(failed(trial, TrialFailure(kind=kind, message=text)))
 
     def _forget_uncommitted(self, which: Callable[[str, int, str], bool]) -> None:
         lost = [key for key, on in self._uncommitted.items() if which(*key, on)]
@@ -444,14 +373,14 @@ class Dispatcher:
     def _end(self, ending: TrialEnded) -> None:
         self._write(ending)
         limit = self.spec.failures.stop_after
-        if ending.state == "failed" and limit is not None:
-            if len(self.state.with_state("failed")) >= limit:
-                self.stop(f"{limit} trials failed (failures.stop_after)")
+        failed_trials = self.state.with_state("failed") if ending.state == "failed" else []
+        if limit is not None and len(failed_trials) >= limit:
+            self.stop(f"{limit} trials failed (failures.stop_after)")
 
     def _end_if_done(self) -> None:
         if self._asked or not self._workers or not all(w.standing for w in self._workers.values()):
             return
-        open_trials = self._open()
+        open_trials = self._prospects.open_trials()
         if self._stopping:
             self._finish("stopped", self._stopping)
         elif not open_trials and not self._may_propose():
@@ -466,18 +395,3 @@ class Dispatcher:
     def _finish(self, state: str, reason: str) -> None:
         self._write(StudyEnded(state=state, reason=reason))
         self._outbox += [(worker, Release()) for worker in self._workers]
-
-
-def _failed(trial: str, failure: TrialFailure) -> TrialEnded:
-    return TrialEnded(
-        trial=trial,
-        state="failed",
-        failure=failure.kind,
-        message=failure.message,
-        log=failure.log,
-    )
-
-
-def _diverged(trial: str, boundary: int) -> TrialEnded:
-    text = f"the metric was not a finite number at boundary {boundary}"
-    return _failed(trial, TrialFailure(kind="diverged", message=text))

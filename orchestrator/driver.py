@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.best_model import link_model
-from orchestrator.dispatch import Command, Dispatcher
+from orchestrator.commands import Command
+from orchestrator.dispatch import Dispatcher
 from orchestrator.errors import DiskFull, Interrupted, StudyError
 from orchestrator.events import CheckpointCommitted, Config, Event, StudyEnded
 from orchestrator.journal import Journal
@@ -65,7 +66,7 @@ class Driver:
         cache: Path,
         *,
         address: str | None,
-        make_rank: Callable[[Any], Any] | None = None,
+        make_rank: Callable[[Any, Any], Any] | None = None,
         on_event: OnEvent = lambda event, state: None,
         on_notice: OnNotice = lambda text: None,
     ) -> None:

@@ -1,14 +1,14 @@
 """What can go wrong while a study runs; each error owns its exit code.
 
-    SweepError (search_spaces)          1
-    ├── SpecError (search_spaces)       2   the user's sweep file
-    ├── StudyError                      1   a study cannot start, go on or be read
-    │   ├── StudyTaken                  4   its name is taken, or another process writes to it
-    │   ├── StudyUnreadable             5   its state cannot be read; nothing was changed
-    │   ├── DiskFull                    6   resumable once there is room
-    │   ├── Unreachable                 7   cluster or backend
-    │   └── Interrupted           130, 143  by a signal; resumable
-    └── TrialError                      -   one trial; never ends a study by itself
+SweepError (search_spaces)          1
+├── SpecError (search_spaces)       2   the user's sweep file
+├── StudyError                      1   a study cannot start, go on or be read
+│   ├── StudyTaken                  4   its name is taken, or another process writes to it
+│   ├── StudyUnreadable             5   its state cannot be read; nothing was changed
+│   ├── DiskFull                    6   resumable once there is room
+│   ├── Unreachable                 7   cluster or backend
+│   └── Interrupted           130, 143  by a signal; resumable
+└── TrialError                      -   one trial; never ends a study by itself
 """
 
 from __future__ import annotations

@@ -29,19 +29,19 @@ class StudyLock:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            owner = os.read(self._file, 1000).decode("utf-8", "replace")
+            held_by = os.read(self._file, 1000).decode("utf-8", "replace") or "owner unknown"
             os.close(self._file)
             raise StudyTaken(
-                f"{folder}: another process writes to this study: {owner or 'owner unknown'}.",
+                f"{folder}: another process writes to this study: {held_by}.",
                 mend="wait for it, stop it, or give this run another --name.",
             ) from None
-        owner = {
+        us = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "since": time.strftime("%Y-%m-%d %H:%M:%S"),
         }
         os.ftruncate(self._file, 0)
-        os.pwrite(self._file, json.dumps(owner).encode(), 0)
+        os.pwrite(self._file, json.dumps(us).encode(), 0)
 
     def release(self) -> None:
         """Let the study go."""

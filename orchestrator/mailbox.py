@@ -11,7 +11,7 @@ import asyncio
 from collections import defaultdict
 from typing import Any
 
-from orchestrator.dispatch import Command
+from orchestrator.commands import Command
 
 
 class Mailbox:

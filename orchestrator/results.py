@@ -146,5 +146,3 @@ def list_studies(storage: Path) -> list[Path]:
         return []
     journals = [f / JOURNAL for f in storage.iterdir() if (f / JOURNAL).is_file()]
     return [j.parent for j in sorted(journals, key=lambda j: j.stat().st_mtime, reverse=True)]
-
-

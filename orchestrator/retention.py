@@ -2,7 +2,8 @@
 
 Only names them; deleting is the caller's. References are counted over what the state knows: the
 study's best, each trial's best of its lineage, where each open trial can be taken up (with the
-best that comes along, and the checkpoint before it), and what the scheduler may still hand to a receiver.
+best that comes along, and the checkpoint before it), and what the scheduler may still hand to a
+receiver.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from orchestrator.events import Config
 
 @dataclass(frozen=True, kw_only=True)
 class Best:
-    """The best evaluation of a trial's lineage so far and the committed checkpoint that holds it."""
+    """The best evaluation of a trial's lineage so far and the checkpoint that holds it."""
 
     value: float
     boundary: int

@@ -16,7 +16,8 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from orchestrator.dispatch import Command, Dispatcher, GoOn, Leave, Release, Train
+from orchestrator.commands import Command, GoOn, Leave, Release, Train
+from orchestrator.dispatch import Dispatcher
 from orchestrator.events import Event, StudyStarted
 from orchestrator.schedulers import make_scheduler
 from orchestrator.searchers import make_searcher

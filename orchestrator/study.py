@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from orchestrator.driver import Driver, OnEvent, OnNotice
 from orchestrator.checkpoints import remove_remnants
+from orchestrator.driver import Driver, OnEvent, OnNotice
 from orchestrator.errors import StudyError, StudyTaken
 from orchestrator.events import CheckpointCommitted, CheckpointLost, StudyResumed, StudyStarted
 from orchestrator.journal import JOURNAL, Journal
@@ -57,7 +57,7 @@ def run_study(
     on_event: OnEvent = lambda event, state: None,
     on_notice: OnNotice = lambda text: None,
     prepare: Callable[[SweepSpec, Path, OnNotice], int] = prepare_data,
-    make_rank: Callable[[Any], Any] | None = None,
+    make_rank: Callable[[Any, Any], Any] | None = None,
 ) -> StudyResult:
     """Run a sweep from its start to its end.
 
@@ -112,7 +112,7 @@ def resume_study(
     on_event: OnEvent = lambda event, state: None,
     on_notice: OnNotice = lambda text: None,
     prepare: Callable[[SweepSpec, Path, OnNotice], int] = prepare_data,
-    make_rank: Callable[[Any], Any] | None = None,
+    make_rank: Callable[[Any, Any], Any] | None = None,
 ) -> StudyResult:
     """Go on with a study that did not come to its end: from any process that sees its folder.
 
@@ -198,8 +198,8 @@ def refuse_taken(folder: Path) -> None:
     if (folder / JOURNAL).exists():
         raise StudyTaken(
             f"{folder}: a study of this name is there already.",
-            mend=f"go on with it by `sweep resume {folder.name}` if it is not at its end, look at it"
-            f" with `sweep show {folder.name}`, or give another --name.",
+            mend=f"look at it with `sweep show {folder.name}`, go on with it by"
+            f" `sweep resume {folder.name}` if it is not at its end, or give another --name.",
         )
 
 

@@ -22,9 +22,9 @@ from typing import Any
 import ray
 from ray.tune import Trainable
 
-from orchestrator.dispatch import Command, GoOn, Leave, Release, Train
+from orchestrator.commands import Command, GoOn, Leave, Release, Train
 from orchestrator.errors import TrialError
-from orchestrator.segment import Segment
+from orchestrator.segment import BoundaryReport, Segment
 from search_spaces import SweepSpec
 
 Message = dict[str, Any]
@@ -49,7 +49,10 @@ class WorkerContext:
     study_folder: Path
     cache: Path
     mailbox: Any
-    make_rank: Callable[[WorkerContext, LogLine], Any]
+    make_rank: MakeRank
+
+
+MakeRank = Callable[[WorkerContext, LogLine], Any]
 
 
 def trainer_rank(context: WorkerContext, log_line: LogLine) -> Any:
@@ -145,7 +148,9 @@ class TrialWorker(Trainable):
                 log=error.log,
             )
             if not self._rank.usable:
-                raise RuntimeError(f"this process cannot train any more: {error.message}") from error
+                raise RuntimeError(
+                    f"this process cannot train any more: {error.message}"
+                ) from error
 
     def _train(self, segment: Segment, until: int, started: float) -> None:
         while True:
@@ -160,7 +165,9 @@ class TrialWorker(Trainable):
                 report=dataclasses.asdict(report),
             )
             if report.is_best or not report.last:
-                self._save(segment, report, droppable=not report.is_best and report.boundary != until)
+                self._save(
+                    segment, report, droppable=not report.is_best and report.boundary != until
+                )
             if report.last:
                 return
             match self._ask(wait=False):

@@ -42,7 +42,9 @@ def test_one_slot_and_two_slots_and_two_slots_again_give_the_same_study(
 
 def test_bayes_with_one_slot_gives_the_same_study_twice(run: Run, tmp_path: Path) -> None:
     ranges = {"learning_rate": {"distribution": "log_uniform_values", "min": 1e-5, "max": 1e-2}}
-    spec = toy("bayes", 1, parameters=ranges, run_cap=12, training_arguments={"num_train_epochs": 1})
+    spec = toy(
+        "bayes", 1, parameters=ranges, run_cap=12, training_arguments={"num_train_epochs": 1}
+    )
     first = told(run(spec, storage=tmp_path / "one")[0])
     assert first == told(run(spec, storage=tmp_path / "two")[0])
 

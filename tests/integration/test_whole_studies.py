@@ -22,7 +22,7 @@ from sweeps.cli import app
 from tests.integration.conftest import Run, toy
 from tests.orchestrator.tracking.wandb_reader import read_run
 
-FAILING = '''
+FAILING = """
 from orchestrator.tasks.text_classification import TextClassification
 
 DROPOUT = "hidden_dropout_prob"
@@ -39,7 +39,7 @@ def build(spec, cache, seed):
     task = Failing(spec.model_copy(update={"type": "text-classification"}), cache, seed)
     task.dropout = spec.model_config_overrides.get(DROPOUT)
     return task
-'''
+"""
 
 
 def test_wandb_offline_run_files_hold_each_trial(run: Run, tmp_path: Path) -> None:
@@ -64,9 +64,7 @@ def test_wandb_offline_run_files_hold_each_trial(run: Run, tmp_path: Path) -> No
         assert record.exit_code == 0
 
 
-def test_a_trial_that_raises_takes_nobody_along_and_shows_its_log(
-    run: Run, tmp_path: Path
-) -> None:
+def test_a_trial_that_raises_takes_nobody_along_and_shows_its_log(run: Run, tmp_path: Path) -> None:
     own = tmp_path / "my_task.py"
     own.write_text(FAILING)
     base = toy("grid", 2)
@@ -167,7 +165,9 @@ def test_show_json_holds_what_scripts_rely_on(run: Run) -> None:
     result, _ = run(toy("pbt", 2))
     shown = CliRunner().invoke(app, ["show", str(result.folder), "--json"])
     data = json.loads(shown.stdout)
-    assert {"version", "name", "state", "method", "metric", "trials", "best", "lineage"} <= set(data)
+    assert {"version", "name", "state", "method", "metric", "trials", "best", "lineage"} <= set(
+        data
+    )
     assert {"id", "state", "config", "best", "epochs_done", "failure"} <= set(data["trials"][0])
     assert {"trial", "value", "config", "checkpoint"} <= set(data["best"])
     assert {"trial", "donor", "epoch", "config"} <= set(data["lineage"][0])

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from orchestrator.dispatch import GoOn, Leave, Release, Train
+from orchestrator.commands import GoOn, Leave, Release, Train
 from orchestrator.events import (
     CheckpointCommitted,
     Decided,
@@ -230,8 +230,10 @@ def test_members_that_fit_the_slots_stay_where_they_are() -> None:
     world = World(population(2, synchronous=True))
     world.ready("a", "b")
     world.run("a", "b")
-    homes = {s.trial: {e.worker for e in world.of(SegmentStarted) if e.trial == s.trial}
-             for s in world.of(SegmentStarted)}
+    homes = {
+        s.trial: {e.worker for e in world.of(SegmentStarted) if e.trial == s.trial}
+        for s in world.of(SegmentStarted)
+    }
     assert all(len(workers) == 1 for workers in homes.values())
 
 

@@ -6,7 +6,8 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from orchestrator.dispatch import Command, Dispatcher, GoOn, Leave, Release, Train
+from orchestrator.commands import Command, GoOn, Leave, Release, Train
+from orchestrator.dispatch import Dispatcher
 from orchestrator.events import Event, StudyResumed, StudyStarted
 from orchestrator.schedulers import make_scheduler
 from orchestrator.searchers import make_searcher

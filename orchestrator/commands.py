@@ -1,0 +1,35 @@
+"""What the driver tells a worker: four frozen commands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrator.segment import Segment
+
+
+@dataclass(frozen=True)
+class Train:
+    """Begin this segment and train until boundary `until` (K or more: to the end)."""
+
+    segment: Segment
+    until: int
+
+
+@dataclass(frozen=True)
+class GoOn:
+    """Go on with the segment at hand until boundary `until`; 0: stand still at the next one."""
+
+    until: int
+
+
+@dataclass(frozen=True)
+class Leave:
+    """Leave the trial at hand, write what is still unwritten, and answer `left`."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """There is no more work: end."""
+
+
+Command = Train | GoOn | Leave | Release
