@@ -29,14 +29,13 @@ from sweeps.options import (
     Storage,
     Study,
 )
+from sweeps.studies import DEFAULT_STORAGE
 from sweeps.text import command, count, metric_name, number
 
 if TYPE_CHECKING:
     from orchestrator.errors import StudyUnreadable
     from orchestrator.results import StudyResult
     from search_spaces import Sweep
-
-DEFAULT_STORAGE = Path("studies")
 
 app = typer.Typer(
     name="sweep",
@@ -105,6 +104,25 @@ def run(
 
     sweep = _read(surface, file, overrides, name=name, force=force, allow_code=allow_code)
     return run_sweep(surface, sweep, storage=storage, address=address, smoke=smoke)
+
+
+@app.command()
+@guarded
+def resume(
+    surface: Surface,
+    study: Annotated[
+        str | None,
+        typer.Argument(help="Its name or folder; left out, the last one that was cut off."),
+    ] = None,
+    storage: Storage = None,
+    address: Address = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Lines instead of a live view.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Go on with a study that was interrupted; what finished is not touched."""
+    from sweeps.running import resume_sweep
+
+    return resume_sweep(surface, study, storage=storage, address=address)
 
 
 @app.command()

@@ -14,7 +14,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from orchestrator.checkpoints import MANIFEST, STATE, CheckpointError, Manifest, verify
+from orchestrator.best_model import is_model_file
+from orchestrator.checkpoints import MANIFEST, CheckpointError, Manifest, verify
 from orchestrator.errors import DiskFull, StudyUnreadable
 from orchestrator.results import StudyResult
 from orchestrator.state import StudyBest, TrialRecord
@@ -23,8 +24,6 @@ from sweeps.studies import UsageError
 
 WEIGHTS = "model.safetensors"
 CARD = "README.md"
-STAYS_BEHIND = (MANIFEST, STATE, "trainer_state.json")
-PICKLES = (".bin", ".pkl", ".pt", ".pth")
 
 
 def export_best(result: StudyResult, target: Path) -> tuple[StudyBest, tuple[str, ...]]:
@@ -106,17 +105,12 @@ def _whole(study: Path, folder: Path, sha256: str) -> Manifest:
     return manifest
 
 
-def handed_over(name: str) -> bool:
-    """Whether a checkpoint's file belongs to the model and not to its training."""
-    return name not in STAYS_BEHIND and PurePosixPath(name).suffix not in PICKLES
-
-
 def _write(folder: Path, manifest: Manifest, target: Path, card: str) -> None:
     """Make the folder beside its place, then rename it there."""
     unfinished = target.with_name(f".{target.name}.unfinished-{os.getpid()}")
     try:
         unfinished.mkdir(parents=True)
-        for name in sorted(filter(handed_over, manifest.files)):
+        for name in sorted(filter(is_model_file, manifest.files)):
             (unfinished / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(folder / name, unfinished / name)
         (unfinished / CARD).write_text(card, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`sweep run`: hand the sweep to the engine, show its events, say how it ended.
+"""`sweep run` and `sweep resume`: hand the sweep to the engine, show its events, say how it ended.
 
 Starts nothing by itself (`orchestrator/study.py` does). A smoke run never takes the name that
 the real run will want: it is called NAME-smoke, and counted up when that is taken.
@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestrator.study import run_study
+from orchestrator.results import StudyResult, list_studies, read_study
+from orchestrator.study import resume_study, run_study
 from search_spaces import Sweep
 from sweeps.console import Surface
 from sweeps.live import view_of
-from sweeps.studies import inside
+from sweeps.studies import DEFAULT_STORAGE, UsageError, find_study, inside
 from sweeps.text import command, count
 from sweeps.views import METHOD_WORDS, SMOKE, study_view
 
@@ -49,6 +50,50 @@ def run_sweep(
         result = run_study(
             sweep, storage=root, address=address, on_event=view, on_notice=surface.say
         )
+    return close(surface, result, storage)
+
+
+def resume_sweep(
+    surface: Surface, study: str | None, *, storage: Path | None, address: str | None
+) -> int:
+    """Go on with a study that did not come to its end, and show it like a run.
+
+    Args:
+        study: its name or folder; None for the one under the storage folder that was written
+            to last and can be resumed.
+        storage: None for the default.
+
+    Returns:
+        The exit code, as `run_sweep`.
+
+    Raises:
+        UsageError: there is no such study.
+        SweepError: it cannot go on; the error owns its exit code.
+    """
+    root = storage or DEFAULT_STORAGE
+    folder = find_study(study, root) if study is not None else _newest_resumable(root)
+    spec = read_study(folder).spec
+    if spec.smoke:
+        surface.say(SMOKE, style="bold yellow")
+    surface.say(f"{spec.name}: going on, in {folder}")
+    with view_of(surface, spec, folder) as view:
+        result = resume_study(folder, address=address, on_event=view, on_notice=surface.say)
+    return close(surface, result, storage)
+
+
+def _newest_resumable(root: Path) -> Path:
+    for folder in list_studies(root):
+        if read_study(folder).status in ("interrupted", "stopped"):
+            return folder
+    raise UsageError(
+        f"{root}: there is no study here that was interrupted or stopped.",
+        mend="name one: `sweep list` shows them all.",
+    )
+
+
+def close(surface: Surface, result: StudyResult, storage: Path | None) -> int:
+    """Show how a study ended and what to do next; return the exit code."""
+    spec, root = result.spec, result.folder.parent
     surface.show(*study_view(result, limit=SHOWN_AT_END))
     option = [] if storage is None and str(root) == "studies" else ["--storage", str(root)]
     if result.state.best is not None:

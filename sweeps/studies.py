@@ -13,6 +13,8 @@ from orchestrator.journal import JOURNAL
 from search_spaces.errors import SweepError, nearest
 from search_spaces.parts import NAME
 
+DEFAULT_STORAGE = Path("studies")
+
 
 class UsageError(SweepError):
     """The command line asks for something that cannot be; nothing was started."""

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from orchestrator.best_model import is_model_file
 from orchestrator.checkpoints import MANIFEST, commit
 from orchestrator.errors import StudyUnreadable
 from orchestrator.events import CheckpointCommitted
 from orchestrator.results import StudyResult, read_study
-from sweeps.export import candidates, export_best, handed_over
+from sweeps.export import candidates, export_best
 from sweeps.model_card import ancestry, escaped, model_card
 from sweeps.studies import UsageError
 from tests.sweeps.studies import population_spec, population_study, random_study, spec, write_study
@@ -62,7 +63,7 @@ def test_the_export_holds_model_tokenizer_config_and_card_and_nothing_of_the_tra
 
 
 def test_no_pickle_is_ever_handed_over():
-    assert not any(handed_over(f"x{ending}") for ending in (".pt", ".pth", ".bin", ".pkl"))
+    assert not any(is_model_file(f"x{ending}") for ending in (".pt", ".pth", ".bin", ".pkl"))
 
 
 def test_an_empty_folder_may_be_the_target(tmp_path):
@@ -245,4 +246,4 @@ def test_the_names_left_out_of_an_export_are_those_of_the_snapshot():
     names = {v for n, v in vars(snapshot).items() if n.isupper() and isinstance(v, str)}
     assert {snapshot.OPTIMIZER, snapshot.SCHEDULER, snapshot.RNG, snapshot.WEIGHTS} <= names
     names |= {checkpoints.MANIFEST, checkpoints.STATE}
-    assert [name for name in names if handed_over(name)] == [snapshot.WEIGHTS]
+    assert [name for name in names if is_model_file(name)] == [snapshot.WEIGHTS]

@@ -1,0 +1,50 @@
+"""`sweep resume`: what it refuses, in plain words; what it does is tested on real Ray."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from orchestrator.events import StudyEnded, StudyStarted
+from orchestrator.journal import JOURNAL, Journal
+from orchestrator.results import SPECIFICATION
+from sweeps.cli import app
+from tests.orchestrator.world import sweep
+
+
+def study(storage: Path, *, ended: bool) -> Path:
+    folder = storage / "world"
+    folder.mkdir(parents=True)
+    (folder / SPECIFICATION).write_text(sweep().model_dump_json())
+    journal = Journal(folder / JOURNAL)
+    started = StudyStarted(
+        name="world", method="random", metric="eval_accuracy", goal="maximize", seed=1
+    )
+    journal.append([started, *([StudyEnded(state="finished")] if ended else [])])
+    journal.close()
+    return folder
+
+
+def test_a_study_at_its_end_is_not_resumed(tmp_path: Path) -> None:
+    study(tmp_path, ended=True)
+    answer = CliRunner().invoke(app, ["resume", "world", "--storage", str(tmp_path)])
+    assert answer.exit_code == 1
+    assert "has come to its end (finished)" in answer.output
+    assert "sweep show world" in answer.output
+
+
+def test_without_a_name_and_without_an_interrupted_study_it_says_so(tmp_path: Path) -> None:
+    study(tmp_path, ended=True)
+    answer = CliRunner().invoke(app, ["resume", "--storage", str(tmp_path)])
+    assert answer.exit_code == 2
+    assert "no study here that was interrupted or stopped" in answer.output
+
+
+def test_a_damaged_journal_exits_5_and_is_left_as_it_was(tmp_path: Path) -> None:
+    folder = study(tmp_path, ended=False)
+    damaged = (folder / JOURNAL).read_bytes().replace(b"random", b"rendom")
+    (folder / JOURNAL).write_bytes(damaged + damaged)
+    answer = CliRunner().invoke(app, ["resume", "world", "--storage", str(tmp_path)])
+    assert answer.exit_code == 5
+    assert (folder / JOURNAL).read_bytes() == damaged + damaged
