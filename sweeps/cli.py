@@ -112,7 +112,9 @@ def resume(
     surface: Surface,
     study: Annotated[
         str | None,
-        typer.Argument(help="Its name or folder; left out, the last one that was cut off."),
+        typer.Argument(
+            metavar="STUDY", help="Its name or folder; left out, the last one that was cut off."
+        ),
     ] = None,
     storage: Storage = None,
     address: Address = None,
@@ -206,14 +208,18 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show a study: its state, its best, its trials, its lineage and its failures."""
-    from sweeps.views import study_view
+    from sweeps.views import RESUMABLE, study_view
 
     result = _study(study, storage)
     surface.show(*study_view(result, limit=None if all_trials else 30))
+    if result.status in RESUMABLE:
+        surface.next_step(command("sweep", "resume", study, *_storage_option(storage)))
     if result.state.best is not None:
         surface.next_step(
             command("sweep", "best", study, *_storage_option(storage), "--export", "DIR")
         )
+    elif result.status not in RESUMABLE:
+        surface.next_step(command("sweep", "list", *_storage_option(storage)))
     surface.give(result.as_json())
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from orchestrator.errors import StudyUnreadable
 from orchestrator.results import StudyResult, list_studies, read_study
 from orchestrator.study import resume_study, run_study
 from search_spaces import Sweep
@@ -15,7 +16,7 @@ from sweeps.console import Surface
 from sweeps.live import view_of
 from sweeps.studies import DEFAULT_STORAGE, UsageError, find_study, inside
 from sweeps.text import command, count
-from sweeps.views import METHOD_WORDS, SMOKE, study_view
+from sweeps.views import METHOD_WORDS, RESUMABLE, SMOKE, study_view
 
 SHOWN_AT_END = 10
 """Trials in the closing table."""
@@ -83,7 +84,11 @@ def resume_sweep(
 
 def _newest_resumable(root: Path) -> Path:
     for folder in list_studies(root):
-        if read_study(folder).status in ("interrupted", "stopped"):
+        try:
+            status = read_study(folder).status
+        except StudyUnreadable:
+            continue  # `sweep list` names it; it does not keep another study from going on
+        if status in RESUMABLE:
             return folder
     raise UsageError(
         f"{root}: there is no study here that was interrupted or stopped.",

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 SMOKE = "SMOKE RUN: a tiny random model on a few rows; these numbers say nothing about the model."
 
+RESUMABLE = ("interrupted", "stopped")
+"""States of a study that `sweep resume` goes on from."""
+
 TRIAL_STATES = ("running", "waiting", "finished", "stopped", "failed")
 STATE_STYLE = {
     "finished": "green",

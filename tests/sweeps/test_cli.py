@@ -304,6 +304,11 @@ def test_show_json_holds_what_programs_need(studies):
     assert step["config"]["learning_rate"] == 0.4
 
 
+def test_show_of_an_interrupted_study_ends_with_how_to_go_on(here):
+    write_study(here / "studies", spec("cut"), random_study(spec("cut"))[:4])
+    assert "next: sweep resume cut" in sweep("show", "cut").stdout.splitlines()
+
+
 def test_show_takes_the_path_of_a_folder(studies):
     assert "pop" in sweep("show", studies / "pop").stdout
 
@@ -361,7 +366,7 @@ def test_version_is_the_packages():
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "validate", "plan", "list", "show", "best", "init", "schema"]
+    "command", ["run", "resume", "validate", "plan", "list", "show", "best", "init", "schema"]
 )
 def test_every_command_has_a_help_text(command):
     result = sweep(command, "--help")
