@@ -163,9 +163,11 @@ class Driver:
         with self._signals():
             while not self._woken.wait(_POLL_S):
                 if deadline is not None and time.monotonic() - started > deadline:
+                    self._stop("budget.wall_clock is used up")
                     deadline = None
-                    with self._guarded():
-                        self.dispatcher.stop("budget.wall_clock is used up")
+                if stop_request(self.folder).exists():
+                    self._stop("by `sweep stop`")
+                    stop_request(self.folder).unlink(missing_ok=True)
             if self._signal is not None:
                 self._interrupt(self._signal)
         self._raise_error()
@@ -309,6 +311,10 @@ class Driver:
         except OSError as error:
             self._on_notice(f"{checkpoint.path} is not needed, but cannot be deleted: {error}")
 
+    def _stop(self, reason: str) -> None:
+        with self._guarded():
+            self.dispatcher.stop(reason)
+
     # Endings ------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
@@ -371,6 +377,11 @@ class Driver:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def stop_request(folder: Path) -> Path:
+    """The file that asks the study's driver, wherever it runs, to stop at the next boundaries."""
+    return folder / "stop-requested"
 
 
 def boundaries_of(spec: SweepSpec, config: Config, rows: int) -> int:

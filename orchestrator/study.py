@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.checkpoints import remove_remnants
-from orchestrator.driver import Driver, OnEvent, OnNotice
+from orchestrator.driver import Driver, OnEvent, OnNotice, stop_request
 from orchestrator.errors import StudyError, StudyTaken
 from orchestrator.events import CheckpointCommitted, CheckpointLost, StudyResumed, StudyStarted
 from orchestrator.journal import JOURNAL, Journal
@@ -138,6 +138,7 @@ def resume_study(
         exits.callback(lock.release)
         past = read_study(folder)  # again: nobody else writes from here on
         remove_remnants(folder)
+        stop_request(folder).unlink(missing_ok=True)
         cache = folder.parent / CACHE
         driver = Driver(
             past.spec,
@@ -161,6 +162,25 @@ def resume_study(
         driver.open(journal, history, [*lost, StudyResumed(host=_host())], rows)
         driver.wait()
     return read_study(folder)
+
+
+def request_stop(folder: Path) -> str:
+    """Ask a running study to end at the next boundary of each running trial; it can be resumed.
+
+    Returns:
+        Who writes to the study: its process, host and since when, as the lock tells.
+
+    Raises:
+        StudyError: nobody does.
+    """
+    running = read_study(folder).running
+    if running is None:
+        raise StudyError(
+            f"{folder}: the study is not running.",
+            mend=f"look at it with `sweep show {folder.name}`.",
+        )
+    stop_request(folder).touch()
+    return running
 
 
 def damaged_checkpoints(study: StudyResult) -> list[CheckpointLost]:

@@ -129,6 +129,20 @@ def resume(
 
 @app.command()
 @guarded
+def stop(surface: Surface, study: Study, storage: Storage = None, as_json: AsJson = False) -> None:
+    """Ask a running study to end at its next boundaries; it can be resumed."""
+    from orchestrator.study import request_stop
+    from sweeps.studies import find_study
+
+    folder = find_study(study, storage or DEFAULT_STORAGE)
+    running = request_stop(folder)
+    surface.say(f"{folder.name} will stop when its running trials reach their next boundary.")
+    surface.next_step(command("sweep", "resume", folder.name, *_storage_option(storage)))
+    surface.give({"name": folder.name, "stopping": True, "writer": running})
+
+
+@app.command()
+@guarded
 def validate(
     surface: Surface,
     file: File,

@@ -26,7 +26,8 @@ from orchestrator.events import (
 from orchestrator.journal import JOURNAL, read_journal
 from orchestrator.results import read_study
 from orchestrator.scripted import ScriptedRank
-from orchestrator.study import resume_study
+from orchestrator.study import request_stop, resume_study, run_study
+from search_spaces import Sweep
 from tests.integration.conftest import Run, toy
 
 DRIVER = """
@@ -122,9 +123,6 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
             stopped.append(1)
             raise RuntimeError("the test's own power cut")
 
-    from orchestrator.study import run_study
-    from search_spaces import Sweep
-
     with pytest.raises(RuntimeError, match="power cut"):
         run_study(
             Sweep(spec=spec, path=Path("x"), source=""),
@@ -160,3 +158,31 @@ def test_a_study_at_its_end_is_not_resumed_and_its_name_is_taken(run: Run, tmp_p
         resume_study(result.folder)
     with pytest.raises(StudyTaken, match="sweep resume"):
         run(spec, **scripted)
+
+
+def test_a_study_stopped_from_another_terminal_ends_at_a_boundary_and_goes_on(
+    ray_address: str, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def ask(event: Event, state: object) -> None:
+        if isinstance(event, Reported) and not asked:
+            asked.append(request_stop(tmp_path / "grid-2"))
+
+    scripted = functools.partial(ScriptedRank, seconds=0.4)
+    result = run_study(
+        Sweep(spec=toy("grid", 2), path=Path("x"), source=""),
+        storage=tmp_path,
+        address=ray_address,
+        on_event=ask,
+        prepare=prepared,
+        make_rank=scripted,
+    )
+    assert result.status == "stopped" and result.state.reason == "by `sweep stop`"
+    assert f'"pid": {os.getpid()}' in asked[0]
+    assert result.state.open_trials
+    result = resume_study(result.folder, address=ray_address, prepare=prepared, make_rank=scripted)
+    assert result.status == "finished"
+    assert Counter(t.state for t in result.state.trials.values()) == {"finished": 6}
+    with pytest.raises(StudyError, match="is not running"):
+        request_stop(result.folder)
