@@ -237,7 +237,8 @@ def commands() -> list[tuple[str, str]]:
     found = []
     for path in PAGES:
         text = path.read_text()
-        lines = [line for block in blocks(path, r"\w*") for line in block.splitlines()]
+        joined = [re.sub(r"\s*\\\n\s*", " ", block) for block in blocks(path, r"\w*")]
+        lines = [line for block in joined for line in block.splitlines()]
         shown = [line.strip().removeprefix("$ ") for line in lines]
         written = [line for line in shown if line.startswith("sweep ")]
         written += re.findall(r"`(sweep [^`]+)`", text)
