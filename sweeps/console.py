@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self, TextIO
 
 from rich.console import Console, RenderableType
+from rich.text import Text
 
 from sweeps.text import printable
 
@@ -72,9 +73,9 @@ class Surface:
         self.human.print(printable(text), style=style, soft_wrap=True)
 
     def show(self, *renderables: RenderableType) -> None:
-        """Write tables."""
+        """Write tables and texts; long texts are left to the terminal."""
         for renderable in renderables:
-            self.human.print(renderable)
+            self.human.print(renderable, soft_wrap=isinstance(renderable, str | Text))
 
     def next_step(self, *commands: str) -> None:
         """End a command with what to type next."""

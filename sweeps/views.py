@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -96,7 +96,7 @@ def epoch_at(trial: TrialRecord, boundary: int) -> float:
     return trial.epochs * boundary / trial.boundaries
 
 
-def headline(state: StudyState, status: str) -> Group:
+def headline(state: StudyState, status: str) -> list[Text]:
     """Name, method, status, counts, best; the first thing that `show` and `run` say."""
     lines = [
         Text.assemble(
@@ -119,8 +119,7 @@ def headline(state: StudyState, status: str) -> Group:
             f" {number(epochs)} epochs trained"
         )
     )
-    lines.append(best_line(state))
-    return Group(*lines)
+    return [*lines, best_line(state)]
 
 
 def best_line(state: StudyState) -> Text:
@@ -233,7 +232,7 @@ def study_view(result: StudyResult, *, limit: int | None) -> list[RenderableType
         limit: trials at most, from the best down; None for all.
     """
     state = result.state
-    shown: list[RenderableType] = [headline(state, result.status)]
+    shown: list[RenderableType] = [*headline(state, result.status)]
     shown += [cell(f"note: {note}", "yellow") for note in result.notes]
     if state.trials:
         shown += ["", trials_table(state, limit=limit)]

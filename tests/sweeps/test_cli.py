@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from orchestrator.errors import Interrupted, StudyTaken
@@ -365,8 +366,15 @@ def test_version_is_the_packages():
     assert sweep("--version").stdout.strip() == f"sweep {__version__}"
 
 
+def test_every_command_is_in_the_docs():
+    page = (ROOT / "docs" / "command-line.md").read_text()
+    for command in typer.main.get_command(app).commands:
+        assert f"| `sweep {command} " in page or f"| `sweep {command}`" in page, command
+
+
 @pytest.mark.parametrize(
-    "command", ["run", "resume", "validate", "plan", "list", "show", "best", "init", "schema"]
+    "command",
+    ["run", "resume", "stop", "validate", "plan", "list", "show", "best", "init", "schema"],
 )
 def test_every_command_has_a_help_text(command):
     result = sweep(command, "--help")

@@ -119,4 +119,4 @@ def test_the_list_names_a_study_that_cannot_be_read(tmp_path):
 
 def test_the_reason_of_an_end_is_told():
     state = StudyState.of([started(spec()), StudyEnded(state="finished", reason="budget is used")])
-    assert "budget is used" in text(views.headline(state, "finished"))
+    assert "budget is used" in text(*views.headline(state, "finished"))
