@@ -38,7 +38,7 @@ def test_the_quickstart_passes_0_9_and_what_it_exports_predicts(tmp_path):
     assert shown["best"] == study["best"]
     exported = sweep("best", "quickstart", "--export", "best", cwd=tmp_path)
     assert exported.returncode == 0, exported.stderr
-    assert "## Lineage" in (tmp_path / "best" / "README.md").read_text()
+    assert "population-based training" in (tmp_path / "best" / "README.md").read_text()
 
     from transformers import AutoModelForSequenceClassification, pipeline
 
