@@ -31,5 +31,8 @@ def link_model(checkpoint: Path, target: Path) -> Path:
     shutil.rmtree(target, ignore_errors=True)
     for name in filter(is_model_file, verify(checkpoint).files):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
-        os.link(checkpoint / name, target / name)
+        try:
+            os.link(checkpoint / name, target / name)
+        except OSError:  # not every file system has hard links
+            shutil.copyfile(checkpoint / name, target / name)
     return target

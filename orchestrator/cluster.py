@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
+from collections.abc import Container
 
 import psutil
 
-from orchestrator.errors import StudyError, Unreachable
+from orchestrator.errors import Unfit, Unreachable
 from search_spaces import SweepSpec
 
 # What Ray Tune would do for studies of its own kind and we do not use: loggers, its progress
@@ -27,6 +29,7 @@ _ENVIRONMENT = {
 
 
 _GRACE_S = 0.5
+_KNOCK_S = 5.0
 
 
 def join_ray(address: str | None) -> None:
@@ -42,6 +45,7 @@ def join_ray(address: str | None) -> None:
         os.environ.setdefault(name, value)
     import ray
 
+    _knock(address)
     try:
         ray.init(
             address=address or "local",
@@ -57,15 +61,35 @@ def join_ray(address: str | None) -> None:
         ) from error
 
 
-def leave_ray(address: str | None) -> None:
+def _knock(address: str | None) -> None:
+    """Raise Unreachable within seconds when nobody listens there; Ray itself tries for minutes."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_KNOCK_S).close()
+    except OSError as error:
+        raise Unreachable(
+            f"Ray cannot be reached at {address}: {error.strerror or error}.",
+            mend="check the address with `ray status --address ADDRESS`, or leave --address out"
+            " to run on this machine.",
+        ) from error
+
+
+def leave_ray(address: str | None, others: Container[int] = ()) -> None:
     """Leave Ray; one that `join_ray` started is gone when this returns.
 
     Ray's agents notice only after ten seconds that their raylet is gone. They are our
     descendants, so they are ended by process id.
+
+    Args:
+        address: as given to `join_ray`.
+        others: process ids among our descendants that are not Ray's.
     """
     import ray
 
-    ours = [] if address else psutil.Process().children(recursive=True)
+    descendants = [] if address else psutil.Process().children(recursive=True)
+    ours = [process for process in descendants if process.pid not in others]
     ray.shutdown()
     _, living = psutil.wait_procs(ours, timeout=_GRACE_S)
     for process in living:
@@ -86,7 +110,7 @@ def slots_for(spec: SweepSpec, cpus: float, gpus: float) -> int:
     """How many trials train at once on so many CPUs and GPUs.
 
     Raises:
-        StudyError: not even one trial fits.
+        Unfit: not even one trial fits.
     """
     resources = spec.resources
     gpu = gpus_per_worker(spec, gpus) * resources.workers
@@ -95,7 +119,7 @@ def slots_for(spec: SweepSpec, cpus: float, gpus: float) -> int:
     if gpu:
         room = min(room, int(gpus / gpu + 1e-9))
     if room < 1:
-        raise StudyError(
+        raise Unfit(
             f"resources: one trial needs {cpu:g} CPUs and {gpu:g} GPUs, and there are"
             f" {cpus:g} CPUs and {gpus:g} GPUs.",
             mend="lower resources.workers, cpus_per_worker or gpus_per_worker, or give --address"

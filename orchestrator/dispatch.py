@@ -176,11 +176,22 @@ class Dispatcher:
         self._release_trial(self._workers[worker], trial)
         self._turn()
 
-    def failed(self, worker: str, trial: str, failure: TrialFailure) -> None:
-        """The trial failed; its worker lives and is free."""
+    def failed(
+        self, worker: str, trial: str, failure: TrialFailure, *, usable: bool = True
+    ) -> None:
+        """The trial failed; its worker is free, or, when not usable, about to end.
+
+        What the trial is not to blame for (infrastructure) is retried.
+        """
         place = self._workers[worker]
-        place.ending = failed(trial, failure)
-        self._release_trial(place, trial)
+        if failure.kind == "infrastructure":
+            self._lose(worker, failure.kind, failure.message)
+            place.standing = True
+        else:
+            place.ending = failed(trial, failure)
+            self._release_trial(place, trial)
+        if not usable:
+            del self._workers[worker]
         self._turn()
 
     def proposed(self, number: int, config: Config | None, origin: str = "searcher") -> None:
@@ -203,12 +214,15 @@ class Dispatcher:
 
     def stop(self, reason: str) -> None:
         """End the study at the next boundary of each running trial; resumable."""
+        self._begin_to_stop(reason)
+        self._turn()
+
+    def _begin_to_stop(self, reason: str) -> None:
         self._stopping = self._stopping or reason
         for place in self._workers.values():
             if not place.standing and not place.leaving:
                 place.until = 0
                 self._outbox.append((place.name, GoOn(0)))
-        self._turn()
 
     # What follows -------------------------------------------------------------------------
 
@@ -375,7 +389,7 @@ class Dispatcher:
         limit = self.spec.failures.stop_after
         failed_trials = self.state.with_state("failed") if ending.state == "failed" else []
         if limit is not None and len(failed_trials) >= limit:
-            self.stop(f"{limit} trials failed (failures.stop_after)")
+            self._begin_to_stop(f"{limit} trials failed (failures.stop_after)")
 
     def _end_if_done(self) -> None:
         if self._asked or not self._workers or not all(w.standing for w in self._workers.values()):

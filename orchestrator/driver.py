@@ -22,12 +22,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from orchestrator.best_model import link_model
 from orchestrator.commands import Command
 from orchestrator.dispatch import Dispatcher
 from orchestrator.errors import DiskFull, Interrupted, StudyError
 from orchestrator.events import CheckpointCommitted, Config, Event, StudyEnded
 from orchestrator.journal import Journal
+from orchestrator.manifest import CheckpointError
 from orchestrator.retention import Retention
 from orchestrator.sampler_process import Answer, open_searcher
 from orchestrator.schedulers import make_scheduler
@@ -42,8 +45,11 @@ Message = dict[str, Any]
 BEST_MODEL = "best-model"
 _POLL_S = 0.5
 _HURRIED_CLOSE_S = 1.0
+_STILLBORN = 3
 _RELEASE_S = 3.0
-"""How long released workers may take to end before Ray ends them."""
+"""How long released workers may take to end before they are given up."""
+_GIVE_UP_S = 15.0
+"""Ray Tune waits 5 s for workers it gave up; leaving Ray before it is done can crash."""
 
 
 class Driver:
@@ -55,7 +61,8 @@ class Driver:
         cache: prepared data.
         address: of a running Ray; None starts one.
         make_rank: makes a worker's rank; see `WorkerContext`.
-        on_event: is shown every event once it is on disk, with the state after it.
+        on_event: is shown every event once it is on disk, with the state after all that were
+            written with it.
         on_notice: takes sentences for a person.
     """
 
@@ -84,6 +91,10 @@ class Driver:
         self._ended = threading.Event()
         self._error: BaseException | None = None
         self._signal: int | None = None
+        self._waiting = False
+        self._open = False
+        self._stillborn = 0
+        self._others: set[int] = set()
         self._early: list[tuple[str, Message]] = []
         self._addresses: dict[str, str] = {}
         self._pids: dict[str, tuple[str, int]] = {}
@@ -98,7 +109,17 @@ class Driver:
 
     def start(self) -> None:
         """Bring Ray and the workers up, in a thread; returns at once."""
+        self._others = {process.pid for process in psutil.Process().children(recursive=True)}
         self._thread.start()
+
+    def ready(self) -> None:
+        """Wait until Ray is up and has room for a worker.
+
+        Raises:
+            StudyError: it is not, or has not.
+        """
+        self._ready.wait()
+        self._raise_error()
 
     def open(
         self,
@@ -107,22 +128,17 @@ class Driver:
         first: Sequence[Event],
         rows: int,
     ) -> None:
-        """Begin: the data is ready, the folder is ours.
+        """Begin: the data is ready, Ray is, the folder is ours.
 
         Args:
             journal: where events go; closed by `close`.
             history: what stands in it already.
             first: events to begin with.
             rows: rows of the training split.
-
-        Raises:
-            StudyError: Ray could not be brought up.
         """
         from orchestrator.tracking.service import make_tracking
 
         self._journal = journal
-        self._ready.wait()
-        self._raise_error()
         scheduler = make_scheduler(self.spec)
         self._retention = Retention(self.state, scheduler)
         for event in [*history, *first]:
@@ -146,6 +162,7 @@ class Driver:
             boundaries=lambda config: boundaries_of(self.spec, config, rows),
         )
         with self._lock:
+            self._open = True
             early, self._early = self._early, []
             for worker, message in early:
                 with self._guarded():
@@ -160,16 +177,16 @@ class Driver:
         """
         deadline = self.spec.budget.wall_clock_s
         started = time.monotonic()
-        with self._signals():
-            while not self._woken.wait(_POLL_S):
-                if deadline is not None and time.monotonic() - started > deadline:
-                    self._stop("budget.wall_clock is used up")
-                    deadline = None
-                if stop_request(self.folder).exists():
-                    self._stop("by `sweep stop`")
-                    stop_request(self.folder).unlink(missing_ok=True)
-            if self._signal is not None:
-                self._interrupt(self._signal)
+        self._waiting = True
+        while not self._woken.wait(_POLL_S):
+            if deadline is not None and time.monotonic() - started > deadline:
+                self._stop("budget.wall_clock is used up")
+                deadline = None
+            if stop_request(self.folder).exists():
+                self._stop("by `sweep stop`")
+                stop_request(self.folder).unlink(missing_ok=True)
+        if self._signal is not None:
+            self._interrupt(self._signal)
         self._raise_error()
 
     def close(self) -> None:
@@ -191,8 +208,8 @@ class Driver:
         if over:  # a worker that is still starting, or has no room to, is not waited for
             self._thread.join(timeout=_RELEASE_S)
         self._ended.set()
-        self._thread.join(timeout=_RELEASE_S)
-        leave_ray(self._address)
+        self._thread.join(timeout=_GIVE_UP_S)
+        leave_ray(self._address, self._others)
 
     # In Ray Tune's thread ---------------------------------------------------------------------
 
@@ -227,7 +244,7 @@ class Driver:
 
     def _receive(self, worker: str, message: Message) -> None:
         with self._lock:
-            if self._journal is None:
+            if not self._open:
                 self._early.append((worker, message))
                 return
         with self._guarded():
@@ -238,6 +255,7 @@ class Driver:
         match message:
             case {"what": "ready", "pid": pid, "node": node, "address": address}:
                 self._pids[worker] = (node, pid)
+                self._stillborn = 0
                 self._addresses[worker] = address
                 dispatcher.worker_ready(worker, pid, node)
             case {"what": "reported", "trial": trial, "segment": segment, "report": report}:
@@ -247,16 +265,35 @@ class Driver:
                 dispatcher.committed(worker, trial, segment, boundary, path, sha256, size)
             case {"what": "left", "trial": trial}:
                 dispatcher.left(worker, trial)
+            case {"what": "failed", "trial": trial, "kind": "disk_full", "message": text}:
+                raise disk_error(self.folder, OSError(errno.ENOSPC, f"trial {trial}: {text}"))
             case {"what": "failed", "trial": trial, "kind": kind, "message": text, "log": log}:
-                dispatcher.failed(worker, trial, TrialFailure(kind=kind, message=text, log=log))
+                failure = TrialFailure(kind=kind, message=text, log=log)
+                dispatcher.failed(worker, trial, failure, usable=message["usable"])
             case {"what": "unwritable", "errno": number, "text": text}:
                 raise disk_error(self.folder, OSError(number, text))
             case {"what": "lost"}:
-                node, pid = self._pids.get(worker, ("an unknown node", 0))
-                text = f"the worker process {pid} on {node} died"
-                dispatcher.worker_lost(worker, "infrastructure", text)
+                self._lost(worker)
+            case {"what": "unusable", "pid": pid, "node": node, "text": text, "log": log}:
+                self._pids[worker] = (node, pid)
+                raise StudyError(
+                    f"a worker cannot train: {text}\n{log.rstrip()}",
+                    mend="see that what is installed here is installed on every node.",
+                )
             case _:
                 raise RuntimeError(f"worker {worker} sent what nobody knows: {message}")
+
+    def _lost(self, worker: str) -> None:
+        node, pid = self._pids.pop(worker, ("", 0))
+        if not pid:
+            self._stillborn += 1
+            if self._stillborn >= _STILLBORN:
+                raise StudyError(
+                    f"worker processes die before they are ready, {_STILLBORN} in a row.",
+                    mend="see Ray's logs of this session; often a node has too little memory.",
+                )
+        text = f"the worker process {pid} on {node} died"
+        self.dispatcher.worker_lost(worker, "infrastructure", text)
 
     # Called by the Dispatcher, under the lock -------------------------------------------------
 
@@ -270,7 +307,7 @@ class Driver:
         for event in events:
             self._on_event(event, self.state)
             if self._tracking is not None:
-                if isinstance(event, StudyEnded):
+                if isinstance(event, StudyEnded) and event.state != "interrupted":
                     self._hand_over_best()
                 self._tracking.observe(event)
             if isinstance(event, StudyEnded):
@@ -300,8 +337,12 @@ class Driver:
     def _hand_over_best(self) -> None:
         best = self.state.best
         if best is not None and self.spec.tracking.log_model == "best":
-            folder = link_model(self.folder / best.checkpoint, self.folder / BEST_MODEL)
-            self._tracking.log_best_model(folder, best.trial, best.value, best.config)
+            try:
+                folder = link_model(self.folder / best.checkpoint, self.folder / BEST_MODEL)
+            except (OSError, CheckpointError) as error:
+                self._on_notice(f"the best model was not handed to the tracker: {error}")
+            else:
+                self._tracking.log_best_model(folder, best.trial, best.value, best.config)
 
     def _delete(self, checkpoint: CheckpointCommitted) -> None:
         from orchestrator.checkpoints import remove
@@ -344,7 +385,7 @@ class Driver:
         raise Interrupted(
             number,
             f"{self.folder}: interrupted by {name}; what was committed is kept.",
-            mend=f"go on with `sweep resume {self.folder.name}`.",
+            mend=f"go on with `sweep resume {self.folder}`.",
         )
 
     def _end_workers(self) -> None:
@@ -358,17 +399,24 @@ class Driver:
                     os.kill(pid, signal.SIGKILL)
 
     @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        """SIGINT, SIGTERM and SIGUSR1 end the study; a second one ends the process at once."""
+    def signals(self) -> Iterator[None]:
+        """Hold SIGINT, SIGTERM and SIGUSR1: they end the study, a second one the process at once.
+
+        Before `wait` they interrupt whatever the caller does; nothing is written then.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
 
         def handle(number: int, frame: Any) -> None:
             if self._signal is not None:
+                self._end_workers()
                 os._exit(128 + number)
             self._signal = number
             self._woken.set()
+            if not self._waiting:
+                name = signal.Signals(number).name
+                raise Interrupted(number, f"interrupted by {name} before the study began.")
 
         numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
         before = {number: signal.signal(number, handle) for number in numbers}

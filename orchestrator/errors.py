@@ -3,6 +3,7 @@
 SweepError (search_spaces)          1
 ├── SpecError (search_spaces)       2   the user's sweep file
 ├── StudyError                      1   a study cannot start, go on or be read
+│   ├── Unfit                       2   machine or folder cannot run it; nothing was started
 │   ├── StudyTaken                  4   its name is taken, or another process writes to it
 │   ├── StudyUnreadable             5   its state cannot be read; nothing was changed
 │   ├── DiskFull                    6   resumable once there is room
@@ -30,6 +31,12 @@ class StudyError(SweepError):
         super().__init__(f"{rule}\n    mend: {mend}" if mend else rule)
         self.rule = rule
         self.mend = mend
+
+
+class Unfit(StudyError):
+    """The machine or the folder cannot run what was asked for; nothing was started."""
+
+    exit_code = 2
 
 
 class StudyTaken(StudyError):
@@ -68,7 +75,8 @@ class TrialError(SweepError):
     """One trial failed.
 
     Args:
-        kind: code, out_of_memory, diverged, infrastructure or hung.
+        kind: code, out_of_memory, diverged, infrastructure or hung; disk_full, which ends the
+            study, resumable, and not the trial.
         message: one line for a person.
         log: the last lines of the trial's log.
     """

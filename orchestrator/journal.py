@@ -20,6 +20,7 @@ from pathlib import Path
 
 from orchestrator.errors import StudyUnreadable
 from orchestrator.events import Event, event_from_dict
+from orchestrator.manifest import sync_folder
 
 JOURNAL = "journal.jsonl"
 _CRC_LENGTH = len(',"crc":"00000000"}')
@@ -127,8 +128,11 @@ class Journal:
     def __init__(self, path: Path, contents: Contents | None = None) -> None:
         self.path = path
         self._sequence = len(contents.entries) if contents else 0
+        is_new = contents is None
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | (0 if contents else os.O_EXCL)
         self._file = os.open(path, flags, 0o600)
+        if is_new:
+            sync_folder(path.parent)
         if contents and contents.torn_bytes:
             os.ftruncate(self._file, contents.sound_bytes)
         self._sound = contents.sound_bytes if contents else 0

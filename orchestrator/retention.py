@@ -71,9 +71,6 @@ class Retention:
             for boundary in sorted(record.checkpoints)[-2:]:  # should the newest be damaged
                 used.add(record.checkpoints[boundary].path)
             boundaries |= {standing.boundary}
-            source = self._state.trials[standing.trial]
-            best = source.best_before(standing.boundary)
-            used |= {best.checkpoint} if best else set()
         for boundary in boundaries:
             best = record.best_before(boundary)
             used |= {best.checkpoint} if best else set()

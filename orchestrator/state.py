@@ -220,10 +220,6 @@ class StudyState:
                 record.state = "running"
                 record.segments.append(event)
                 record.boundary = event.boundary
-                if event.start_trial is not None and event.start_trial != record.id:
-                    donor = self.trials[event.start_trial]
-                    record.best = donor.best_before(event.boundary)
-                    record.best_at = {} if record.best is None else {event.boundary: record.best}
             case Reported():
                 record.reports[event.boundary] = event
                 record.boundary = event.boundary
@@ -233,6 +229,8 @@ class StudyState:
                 self._lose(record, event)
             case Decided():
                 record.decisions[event.boundary] = event
+                if event.action == "exploit" and event.donor is not None:
+                    self._descend(record, self.trials[event.donor], event.boundary)
             case TrialInterrupted():
                 record.state = "waiting"
                 record.retries += 1
@@ -255,6 +253,15 @@ class StudyState:
             self.best = StudyBest(
                 record.id, event.boundary, value, self._config_at(record, event), event.path
             )
+
+    def _descend(self, record: TrialRecord, donor: TrialRecord, boundary: int) -> None:
+        """The trial's line of descent is the donor's from here on.
+
+        It stands at the donor's boundary even if its own report of it was lost with a worker.
+        """
+        record.boundary = boundary
+        record.best = donor.best_before(boundary)
+        record.best_at = {} if record.best is None else {boundary: record.best}
 
     def _lose(self, record: TrialRecord, event: CheckpointLost) -> None:
         """Forget a checkpoint wherever it was the best; the next best that is kept takes over."""

@@ -7,6 +7,7 @@ the data was found usable. What runs is `driver.py`'s.
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib.metadata
 import itertools
 import json
@@ -19,7 +20,7 @@ from typing import Any
 
 from orchestrator.checkpoints import remove_remnants
 from orchestrator.driver import Driver, OnEvent, OnNotice, stop_request
-from orchestrator.errors import StudyError, StudyTaken
+from orchestrator.errors import StudyError, StudyTaken, Unfit
 from orchestrator.events import CheckpointCommitted, CheckpointLost, StudyResumed, StudyStarted
 from orchestrator.journal import JOURNAL, Journal
 from orchestrator.lock import StudyLock
@@ -78,6 +79,7 @@ def run_study(
     spec = sweep.spec
     folder = storage / spec.name
     refuse_taken(folder)
+    make_storage(storage)
     cache = storage / CACHE
     driver = Driver(
         spec,
@@ -88,13 +90,15 @@ def run_study(
         on_event=on_event,
         on_notice=on_notice,
     )
-    driver.start()
     with contextlib.ExitStack() as exits:
+        locked = exits.enter_context(contextlib.ExitStack())  # let go when the driver is closed
+        exits.enter_context(driver.signals())
         exits.callback(driver.close)
+        driver.start()
         rows = prepare(spec, cache, on_notice)
+        driver.ready()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = StudyLock(folder)
-        exits.callback(lock.release)
+        locked.callback(StudyLock(folder).release)
         refuse_taken(folder)
         (folder / SWEEP_FILE).write_text(sweep.source, "utf-8")
         (folder / SPECIFICATION).write_text(
@@ -131,7 +135,7 @@ def resume_study(
     if before.state.state in ("finished", "failed"):
         raise StudyError(
             f"{folder}: the study has come to its end ({before.state.state}).",
-            mend=f"look at it with `sweep show {folder.name}`.",
+            mend=f"look at it with `sweep show {folder}`.",
         )
     with contextlib.ExitStack() as exits:
         lock = StudyLock(folder)
@@ -149,9 +153,11 @@ def resume_study(
             on_event=on_event,
             on_notice=on_notice,
         )
-        driver.start()
+        exits.enter_context(driver.signals())
         exits.callback(driver.close)
+        driver.start()
         rows = prepare(past.spec, cache, on_notice)
+        driver.ready()
         for note in past.notes:
             on_notice(f"{folder}: {note}.")
         history = [entry.event for entry in past.contents.entries]
@@ -177,7 +183,7 @@ def request_stop(folder: Path) -> str:
     if running is None:
         raise StudyError(
             f"{folder}: the study is not running.",
-            mend=f"look at it with `sweep show {folder.name}`.",
+            mend=f"look at it with `sweep show {folder}`.",
         )
     stop_request(folder).touch()
     return running
@@ -213,13 +219,30 @@ def _damage(folder: Path, commit: CheckpointCommitted) -> str | None:
     return None
 
 
+def make_storage(storage: Path) -> None:
+    """Make the folder under which studies stand.
+
+    Raises:
+        Unfit: it cannot be made or written to.
+    """
+    try:
+        storage.mkdir(parents=True, exist_ok=True)
+        if not os.access(storage, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise Unfit(
+            f"{storage}: the storage folder cannot be used: {error.strerror}.",
+            mend="name another one with --storage.",
+        ) from error
+
+
 def refuse_taken(folder: Path) -> None:
     """Raise StudyTaken when there is a study in the folder."""
     if (folder / JOURNAL).exists():
         raise StudyTaken(
             f"{folder}: a study of this name is there already.",
-            mend=f"look at it with `sweep show {folder.name}`, go on with it by"
-            f" `sweep resume {folder.name}` if it is not at its end, or give another --name.",
+            mend=f"look at it with `sweep show {folder}`, go on with it by `sweep resume {folder}`"
+            " if it is not at its end, or give another --name.",
         )
 
 

@@ -18,7 +18,8 @@ def trial_error(error: BaseException, log: str) -> TrialError:
 
     Args:
         error: what was raised. A failure of ours keeps its kind; running out of memory, on the
-            device or the host, is out_of_memory; a full disk is infrastructure; the rest is code.
+            device or the host, is out_of_memory; no room on the disk is disk_full; the rest is
+            code.
         log: the last lines of the trial's log.
     """
     if isinstance(error, TrialError):
@@ -32,7 +33,7 @@ def trial_error(error: BaseException, log: str) -> TrialError:
     if isinstance(error, RuntimeError) and any(words in text.lower() for words in _OUT_OF_MEMORY):
         return TrialError("out_of_memory", message, log)
     if isinstance(error, OSError) and error.errno in _NO_SPACE:
-        return TrialError("infrastructure", message, log)
+        return TrialError("disk_full", message, log)
     return TrialError("code", message, log)
 
 

@@ -14,6 +14,7 @@ import os
 import queue
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import Any
 import ray
 from ray.tune import Trainable
 
+from orchestrator.checkpoints import CheckpointWriter, checkpoint_path
 from orchestrator.commands import Command, GoOn, Leave, Release, Train
 from orchestrator.errors import TrialError
 from orchestrator.segment import BoundaryReport, Segment
@@ -66,20 +68,29 @@ class TrialWorker(Trainable):
     """Trains what the mailbox says until it is released."""
 
     def setup(self, config: dict[str, Any], context: WorkerContext) -> None:
-        """Import what is heavy, make the rank, and begin to serve."""
-        from orchestrator.checkpoints import CheckpointWriter
+        """Import what is heavy, make the rank, and begin to serve.
 
+        What goes wrong here is told, not raised: Ray Tune would only try again, for ever.
+        """
         self._name: str = config["worker"]
         self._context = context
         self._messages: queue.SimpleQueue[Message | BaseException] = queue.SimpleQueue()
+        self._writer = CheckpointWriter(context.study_folder)
+        self._rank: Any = None
+        try:
+            self._set_up(context)
+        except Exception as error:
+            log = traceback.format_exc()
+            text = f"{type(error).__name__}: {error}"
+            self._tell("unusable", pid=os.getpid(), node=_node(), text=text, log=log)
+
+    def _set_up(self, context: WorkerContext) -> None:
         self._rank = context.make_rank(context, self._log_line)
         self._tracker: Any = None
-        self._writer = CheckpointWriter(context.study_folder)
         self._segment: Segment | None = None
         self._next: Command | None = None
-        node = ray.util.get_node_ip_address()
-        self._address = f"{self._name}/{node}/{os.getpid()}"
-        self._tell("ready", pid=os.getpid(), node=node, address=self._address)
+        self._address = f"{self._name}/{_node()}/{os.getpid()}"
+        self._tell("ready", pid=os.getpid(), node=_node(), address=self._address)
         threading.Thread(target=self._serve, name="serve", daemon=True).start()
 
     def step(self) -> dict[str, Any]:
@@ -91,7 +102,8 @@ class TrialWorker(Trainable):
 
     def cleanup(self) -> None:
         """End the writer: Ray Tune is about to end this process."""
-        self._rank.close()
+        if self._rank is not None:
+            self._rank.close()
         self._writer.close()
 
     def _log_line(self, trial: str, line: dict[str, Any]) -> None:
@@ -146,6 +158,7 @@ class TrialWorker(Trainable):
                 kind=error.kind,
                 message=error.message,
                 log=error.log,
+                usable=self._rank.usable,
             )
             if not self._rank.usable:
                 raise RuntimeError(
@@ -179,8 +192,6 @@ class TrialWorker(Trainable):
                 return
 
     def _save(self, segment: Segment, report: BoundaryReport, *, droppable: bool) -> None:
-        from orchestrator.checkpoints import checkpoint_path
-
         path = checkpoint_path(segment.trial, segment.segment, report.boundary)
 
         def committed(sha256: str, size: int) -> None:
@@ -202,12 +213,20 @@ class TrialWorker(Trainable):
                 self._messages.put(error)
 
         self._writer.submit(
-            self._rank.snapshot(),
+            self._snapshot(),
             path,
             on_committed=lambda done: committed(done.sha256, done.size_bytes),
             on_error=failed,
             droppable=droppable,
         )
+
+    def _snapshot(self) -> Any:
+        try:
+            return self._rank.snapshot()
+        except Exception as error:  # a copy of the whole trial: host memory may not hold it
+            from orchestrator.trial_failures import trial_error
+
+            raise trial_error(error, "") from error
 
     def _leave(self) -> None:
         if self._segment is None:
@@ -216,3 +235,7 @@ class TrialWorker(Trainable):
         self._writer.flush()
         self._rank.stop()
         self._tell("left", trial=trial)
+
+
+def _node() -> str:
+    return str(ray.util.get_node_ip_address())

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.errors import StudyError, Unfit, Unreachable
 from orchestrator.events import Event, Reported, SegmentStarted, TrialInterrupted
 from orchestrator.results import StudyResult
 from orchestrator.scripted import ScriptedRank
@@ -103,3 +104,45 @@ def test_superseded_checkpoints_are_deleted_and_the_best_is_kept(run: Run) -> No
     assert bests <= there
     assert result.state.best is not None and result.state.best.checkpoint in there
     assert len(there) <= 2 * len(result.state.trials)
+
+
+def no_rank(context: object, log_line: object) -> object:
+    raise ImportError("no module named anything")
+
+
+def test_a_worker_that_cannot_be_set_up_ends_the_study_with_its_reason(run: Run) -> None:
+    with pytest.raises(StudyError, match="a worker cannot train: ImportError: no module named any"):
+        run(toy("grid", 1), prepare=SCRIPTED["prepare"], make_rank=no_rank)
+
+
+def test_a_study_that_does_not_fit_leaves_nothing_behind_and_its_name_free(
+    run: Run, tmp_path: Path
+) -> None:
+    large = toy("grid", 1, resources={"cpus_per_worker": 64})
+    with pytest.raises(Unfit, match="one trial needs 64 CPUs") as caught:
+        run(large, **SCRIPTED)
+    assert caught.value.exit_code == 2
+    assert not (tmp_path / large.name).exists()
+    assert run(toy("grid", 1, name=large.name), **SCRIPTED)[0].status == "finished"
+
+
+def test_an_address_where_nobody_answers_is_told_within_seconds(tmp_path: Path) -> None:
+    with pytest.raises(Unreachable, match=r"127\.0\.0\.1:1") as caught:
+        run_study(
+            Sweep(spec=toy("grid", 1), path=Path("test.yaml"), source=""),
+            storage=tmp_path,
+            address="127.0.0.1:1",
+            **SCRIPTED,
+        )
+    assert caught.value.exit_code == 7
+    assert not (tmp_path / "grid-1").exists()
+
+
+def test_a_storage_that_is_a_file_is_told_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Unfit, match="the storage folder cannot be used"):
+        run_study(
+            Sweep(spec=toy("grid", 1), path=Path("test.yaml"), source=""),
+            storage=tmp_path / "file",
+            **SCRIPTED,
+        )

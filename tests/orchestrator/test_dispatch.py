@@ -121,13 +121,45 @@ def test_a_failed_trial_frees_its_worker_and_takes_nobody_along() -> None:
     assert world.state.state == "finished"
 
 
-def test_a_diverged_trial_is_left_at_once_and_is_never_best() -> None:
+def test_a_diverged_trial_is_left_at_once() -> None:
     world = World(sweep(), value=lambda t, c, b: None if t == "0000" and b == 2 else 0.5)
     world.ready("a")
     world.run("a")
     assert world.state.trials["0000"].failure == "diverged"
     assert max(r.boundary for r in world.of(Reported) if r.trial == "0000") == 2
-    assert world.state.best is not None and world.state.best.value == 0.5
+
+
+def test_what_a_trial_reached_before_it_diverged_counts_and_nothing_after() -> None:
+    world = World(sweep(), value=lambda t, c, b: None if t == "0000" and b == 2 else 0.1 * b)
+    world.value = lambda t, c, b: (0.9 if b == 1 else None) if t == "0000" else 0.1 * b
+    world.ready("a")
+    world.run("a")
+    best = world.state.best
+    assert best is not None and (best.trial, best.boundary, best.value) == ("0000", 1, 0.9)
+
+
+def test_what_a_trial_is_not_to_blame_for_is_retried() -> None:
+    world = World(sweep())
+    world.ready("a")
+    world.take("a")
+    world.boundary("a")
+    world.fail("a", "infrastructure")
+    assert [event.trial for event in world.of(TrialInterrupted)] == ["0000"]
+    world.run("a")
+    assert Counter(t.state for t in world.state.trials.values()) == {"finished": 3}
+
+
+def test_a_worker_that_cannot_go_on_is_given_no_trial() -> None:
+    world = World(sweep())
+    world.ready("a")
+    world.take("a")
+    world.fail("a", usable=False)
+    assert not world.commands["a"]
+    world.lose("a")
+    world.ready("a")
+    world.run("a")
+    assert [t.retries for t in world.state.trials.values()] == [0, 0, 0]
+    assert [t.state for t in world.state.trials.values()] == ["failed", "finished", "finished"]
 
 
 def test_a_study_whose_every_trial_diverges_has_failed() -> None:

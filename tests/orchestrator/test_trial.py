@@ -555,7 +555,7 @@ def test_an_error_after_the_last_report_is_only_logged(tmp_path: Path) -> None:
         (MemoryError(), "out_of_memory"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "out_of_memory"),
         (RuntimeError("shapes"), "code"),
-        (OSError(28, "No space left on device"), "infrastructure"),
+        (OSError(28, "No space left on device"), "disk_full"),
         (FileNotFoundError(2, "No such file"), "code"),
         (TrialError("hung", "late"), "hung"),
     ],

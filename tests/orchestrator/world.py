@@ -95,10 +95,10 @@ class World:
         self.commands[worker].clear()
         self.dispatcher.worker_lost(worker, "infrastructure", "killed")
 
-    def fail(self, worker: str) -> None:
+    def fail(self, worker: str, kind: str = "code", *, usable: bool = True) -> None:
         segment, _ = self.at.pop(worker)
-        failure = TrialFailure(kind="code", message="boom", log="log")
-        self.dispatcher.failed(worker, segment.trial, failure)
+        failure = TrialFailure(kind=kind, message="boom", log="log")
+        self.dispatcher.failed(worker, segment.trial, failure, usable=usable)
 
     def take(self, worker: str) -> Command | None:
         """Take the worker's next command up, as far as that needs no training."""
