@@ -2,11 +2,13 @@
 #
 # PYTHON    the interpreter that the environment is made from (3.11 or later)
 # VENV      where the environment stands
+# CONSTRAINTS  the versions to install: constraints.txt or constraints-lowest.txt
 # PIP_ARGS  passed to every pip install, for example an index that has a CPU-only torch
 # ARGS      passed to pytest, for example ARGS='-k journal'
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
+CONSTRAINTS ?= constraints.txt
 PIP_ARGS ?=
 ARGS ?=
 STUDY = quickstart$(if $(wildcard studies/quickstart),-$(shell date +%Y%m%d-%H%M%S))
@@ -15,7 +17,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 # Plain pip with torch's exact version: a range, or another installer, takes another build of
 # torch than the tested one, and with it gigabytes of CUDA libraries.
-INSTALL = $(PIP) install --quiet $(PIP_ARGS) --constraint constraints.txt
+INSTALL = $(PIP) install --quiet $(PIP_ARGS) --constraint $(CONSTRAINTS)
 
 .DEFAULT_GOAL = help
 .PHONY: help install quickstart test lint format clean
@@ -51,8 +53,8 @@ $(VENV)/.made:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.installed: $(VENV)/.made pyproject.toml constraints.txt
-	$(INSTALL) "$$(grep '^torch==' constraints.txt)"
+$(VENV)/.installed: $(VENV)/.made pyproject.toml $(CONSTRAINTS)
+	$(INSTALL) "$$(grep '^torch==' $(CONSTRAINTS))"
 	$(INSTALL) --editable .
 	@touch $@
 

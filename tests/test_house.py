@@ -177,14 +177,27 @@ def test_every_requirement_has_a_lower_and_an_upper_bound():
         assert operators == {">=", "<"}, str(requirement)
 
 
-def test_the_constraints_hold_a_tested_version_of_every_requirement():
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
-    pinned = dict(line.split("==") for line in lines if line and not line.startswith("#"))
-    versions = {canonicalize_name(name): version for name, version in pinned.items()}
+def pinned(name: str) -> dict[str, str]:
+    """The versions that a constraints file holds."""
+    lines = (ROOT / name).read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
+    return {canonicalize_name(package): version for package, version in pins.items()}
+
+
+@pytest.mark.parametrize("name", ["constraints.txt", "constraints-lowest.txt"])
+def test_the_constraints_hold_a_tested_version_of_every_requirement(name):
+    versions = pinned(name)
     for requirement in requirements():
         version = versions[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(version), str(requirement)
     assert versions["torch"] == "2.13.0"
+
+
+@pytest.mark.parametrize("name", ["ray", "transformers", "optuna", "wandb"])
+def test_the_lower_bounds_of_the_big_four_are_tested(name):
+    (requirement,) = [r for r in requirements() if r.name == name]
+    (lower,) = [s.version for s in requirement.specifier if s.operator == ">="]
+    assert pinned("constraints-lowest.txt")[name].startswith(lower)
 
 
 def test_wandbs_extra_that_shadows_our_package_is_never_required():
