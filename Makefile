@@ -1,10 +1,10 @@
 # Two commands are the whole set-up: `make quickstart` and `make test`.
 #
-# PYTHON    the interpreter that the environment is made from (3.11 or later)
-# VENV      where the environment stands
+# PYTHON       the interpreter that the environment is made from (3.11 or later)
+# VENV         where the environment stands
 # CONSTRAINTS  the versions to install: constraints.txt or constraints-lowest.txt
-# PIP_ARGS  passed to every pip install, for example an index that has a CPU-only torch
-# ARGS      passed to pytest, for example ARGS='-k journal'
+# PIP_ARGS     passed to every pip install, for example an index that has a CPU-only torch
+# ARGS         passed to pytest, for example ARGS='-k journal'
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv

@@ -95,7 +95,9 @@ def remove(folder: Path) -> None:
 
 
 def remove_remnants(study_folder: Path) -> list[Path]:
-    """Delete what killed writers and deleters left; call it while nobody writes.
+    """Delete what killed writers and deleters left; call it while nobody else should write.
+
+    What cannot be deleted stays: by its name nobody takes it for a checkpoint.
 
     Returns:
         The folders deleted, relative to the study's folder.
@@ -105,9 +107,14 @@ def remove_remnants(study_folder: Path) -> list[Path]:
         for ending in (_UNFINISHED, _REMOVED)
         for folder in sorted(study_folder.glob(f"trials/*/checkpoints/.*{ending}"))
     ]
+    deleted = []
     for folder in remnants:
-        _delete(folder)
-    return [folder.relative_to(study_folder) for folder in remnants]
+        try:
+            _delete(folder)
+        except OSError:  # a worker whose driver was killed may still be writing for a moment
+            continue
+        deleted.append(folder.relative_to(study_folder))
+    return deleted
 
 
 @dataclass

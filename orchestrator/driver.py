@@ -204,6 +204,8 @@ class Driver:
         if self._tracking is not None:
             self._tracking.close(_HURRIED_CLOSE_S if self._signal else None)
         self._deleting.shutdown()
+        if not over:
+            self._ended.set()  # also when Ray is only coming up: no worker is started then
         self._ready.wait()
         if over:  # a worker that is still starting, or has no room to, is not waited for
             self._thread.join(timeout=_RELEASE_S)
@@ -234,6 +236,8 @@ class Driver:
             )
             count = slots(self.spec)
             self._ready.set()
+            if self._ended.is_set():
+                return
             run_workers(count, context, self._receive, self._ended)
             if self._journal is not None and self.state.state == "running":
                 raise RuntimeError("Ray Tune ended before the study did")

@@ -168,6 +168,8 @@ class TrialWorker(Trainable):
     def _train(self, segment: Segment, until: int, started: float) -> None:
         while True:
             report = self._rank.advance()
+            # The checkpoint before is on disk first: so a fault costs one boundary at most.
+            self._writer.flush()
             seconds = time.monotonic() - started
             started = time.monotonic()
             report = dataclasses.replace(report, seconds=seconds)

@@ -14,8 +14,9 @@ import os
 import sys
 import tempfile
 import traceback
-from types import TracebackType
-from typing import Any, Self, TextIO
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
 
 from rich.console import Console, RenderableType
 from rich.text import Text
@@ -30,7 +31,7 @@ PIPE_WIDTH = 160
 
 
 class Surface:
-    """Where one command writes; a context that ends with the command.
+    """Where one command writes; `opened_surface` makes it.
 
     Args:
         as_json: `--json`: one object on stdout, the rest on stderr.
@@ -39,7 +40,6 @@ class Surface:
 
     def __init__(self, *, as_json: bool = False, plain: bool = False) -> None:
         self.as_json = as_json
-        self._before = sys.stdout
         self._out = _claim_stdout() if as_json else sys.stdout
         stream = sys.stderr if as_json else sys.stdout
         tty = stream.isatty()
@@ -52,21 +52,6 @@ class Surface:
             no_color=True if plain else None,
             width=None if tty else PIPE_WIDTH,
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Give `sys.stdout` back.
-
-        After `--json` descriptor 1 stays on stderr, for what libraries print at exit.
-        """
-        sys.stdout = self._before
 
     def say(self, text: str = "", style: str | None = None) -> None:
         """Write one or more lines for a person; long lines are left to the terminal."""
@@ -87,6 +72,19 @@ class Surface:
         if self.as_json:
             self._out.write(json.dumps({"version": JSON_VERSION, **data}, indent=2) + "\n")
             self._out.flush()
+
+
+@contextmanager
+def opened_surface(*, as_json: bool = False, plain: bool = False) -> Iterator[Surface]:
+    """A surface for as long as a command runs; then `sys.stdout` is given back.
+
+    After `--json` descriptor 1 stays on stderr, for what libraries print at exit.
+    """
+    before = sys.stdout
+    try:
+        yield Surface(as_json=as_json, plain=plain)
+    finally:
+        sys.stdout = before
 
 
 def _claim_stdout() -> TextIO:

@@ -14,7 +14,7 @@ from typing import Any
 import typer
 
 from search_spaces.errors import SweepError
-from sweeps.console import Surface, report_crash
+from sweeps.console import Surface, opened_surface, report_crash
 from sweeps.text import printable
 
 _debug = False
@@ -39,7 +39,7 @@ def guarded(function: Callable[..., int | None]) -> Callable[..., None]:
         as_json = bool(options.get("as_json"))
         if as_json and options.get("plain"):
             raise typer.BadParameter("--plain and --json exclude each other")
-        with Surface(as_json=as_json, plain=bool(options.get("plain"))) as surface:
+        with opened_surface(as_json=as_json, plain=bool(options.get("plain"))) as surface:
             code = _exit_code(functools.partial(function, surface, **options), surface)
         raise typer.Exit(code)
 

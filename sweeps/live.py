@@ -12,11 +12,10 @@ import copy
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterator, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from rich.console import Group, RenderableType
 from rich.live import Live
@@ -31,7 +30,7 @@ from orchestrator.events import (
 from orchestrator.state import StudyState, TrialRecord
 from search_spaces import SweepSpec
 from sweeps.console import Surface
-from sweeps.narration import Narrator, PlainView, View
+from sweeps.narration import Narrator, PlainView
 from sweeps.text import (
     clock,
     config_text,
@@ -40,6 +39,8 @@ from sweeps.text import (
     number,
 )
 from sweeps.views import METHOD_WORDS, SMOKE, TRIAL_STATES, best_line, cell, last_value, table
+
+OnEvent = Callable[[Event, StudyState], None]
 
 SHOWN_RUNNING = 12
 """Running trials in the live view; more are counted."""
@@ -217,19 +218,24 @@ class LiveView:
             )
         return glance_view(picture, self._spec, elapsed_s=now - self._start, pace_s=pace)
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
+        """Begin to draw."""
         self._live.start()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def stop(self) -> None:
+        """Take the picture away."""
         self._live.stop()
 
 
-def view_of(surface: Surface, spec: SweepSpec, folder: Path) -> View:
-    """The live view on a terminal, plain lines otherwise."""
-    return LiveView(surface, spec, folder) if surface.live else PlainView(surface, folder)
+@contextmanager
+def view_of(surface: Surface, spec: SweepSpec, folder: Path) -> Iterator[OnEvent]:
+    """What `run_study` tells its events: a picture on a terminal, plain lines otherwise."""
+    if not surface.live:
+        yield PlainView(surface, folder)
+        return
+    view = LiveView(surface, spec, folder)
+    view.start()
+    try:
+        yield view
+    finally:
+        view.stop()

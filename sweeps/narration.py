@@ -9,8 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol, Self
 
 from orchestrator.events import (
     Decided,
@@ -23,22 +21,6 @@ from orchestrator.events import (
 from orchestrator.state import StudyState, TrialRecord
 from sweeps.console import Surface
 from sweeps.text import changes_text, clock, config_text, metric_name, number
-
-
-class View(Protocol):
-    """What `sweep run` hands events to."""
-
-    def __call__(self, event: Event, state: StudyState) -> None:
-        """See one event and the state after it."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
 
 
 class Narrator:
@@ -103,14 +85,3 @@ class PlainView:
         line = self._narrator.line(event, state)
         if line:
             self._surface.say(f"{clock(self._now() - self._start):>7}  {line}")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Nothing is held open."""

@@ -67,7 +67,8 @@ def test_a_killed_driver_loses_nothing_that_finished(
     )
     reports = random.Random(method).randrange(3, 9)
     deadline = time.monotonic() + 90
-    while not folder.exists() or (folder / JOURNAL).read_bytes().count(b'"reported"') < reports:
+    journal = folder / JOURNAL
+    while not journal.exists() or journal.read_bytes().count(b'"reported"') < reports:
         assert driver.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
     driver.send_signal(signal.SIGKILL)

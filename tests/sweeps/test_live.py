@@ -5,7 +5,7 @@ from rich.console import Console
 from orchestrator.events import TrialInterrupted
 from orchestrator.state import StudyState
 from sweeps.console import Surface
-from sweeps.live import LiveView, glance, glance_view, remaining_boundaries, time_left
+from sweeps.live import glance, glance_view, remaining_boundaries, time_left, view_of
 from sweeps.narration import PlainView
 from tests.sweeps.studies import (
     config,
@@ -138,7 +138,8 @@ def test_the_live_view_is_drawn_on_a_terminal_and_gone_at_the_end(tmp_path):
     surface = Surface()
     file = io.StringIO()
     surface.human = Console(file=file, force_terminal=True, width=100, markup=False)
-    with LiveView(surface, population_spec(), tmp_path) as view:
+    surface.live = True
+    with view_of(surface, population_spec(), tmp_path) as view:
         tell(view, population_study(population_spec()))
     shown = file.getvalue()
     assert "2 of 2 trials: 2 finished" in shown

@@ -31,7 +31,7 @@ def test_a_study_at_its_end_is_not_resumed(tmp_path: Path) -> None:
     answer = CliRunner().invoke(app, ["resume", "world", "--storage", str(tmp_path)])
     assert answer.exit_code == 1
     assert "has come to its end (finished)" in answer.output
-    assert "sweep show world" in answer.output
+    assert f"sweep show {tmp_path / 'world'}" in answer.output
 
 
 def test_without_a_name_and_without_an_interrupted_study_it_says_so(tmp_path: Path) -> None:
