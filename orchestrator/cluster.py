@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Container
+from collections.abc import Container, Sequence
 
 import psutil
 
@@ -76,22 +76,25 @@ def _knock(address: str | None) -> None:
         ) from error
 
 
-def leave_ray(address: str | None, others: Container[int] = ()) -> None:
-    """Leave Ray; one that `join_ray` started is gone when this returns.
+def ray_processes(others: Container[int]) -> list[psutil.Process]:
+    """Our descendants but those whose ids are in `others`: the processes of a Ray we started."""
+    descendants = psutil.Process().children(recursive=True)
+    return [process for process in descendants if process.pid not in others]
 
-    Ray's agents notice only after ten seconds that their raylet is gone. They are our
-    descendants, so they are ended by process id.
+
+def leave_ray(started: Sequence[psutil.Process]) -> None:
+    """Leave Ray; of one that we started nothing is left when this returns.
+
+    Ray's agents notice only after ten seconds that their raylet is gone, so they are ended by
+    process id.
 
     Args:
-        address: as given to `join_ray`.
-        others: process ids among our descendants that are not Ray's.
+        started: its processes, from `ray_processes`, if we started it.
     """
     import ray
 
-    descendants = [] if address else psutil.Process().children(recursive=True)
-    ours = [process for process in descendants if process.pid not in others]
     ray.shutdown()
-    _, living = psutil.wait_procs(ours, timeout=_GRACE_S)
+    _, living = psutil.wait_procs(started, timeout=_GRACE_S)
     for process in living:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()

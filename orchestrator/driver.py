@@ -43,6 +43,7 @@ OnNotice = Callable[[str], None]
 Message = dict[str, Any]
 
 BEST_MODEL = "best-model"
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 _POLL_S = 0.5
 _HURRIED_CLOSE_S = 1.0
 _STILLBORN = 3
@@ -178,6 +179,7 @@ class Driver:
         deadline = self.spec.budget.wall_clock_s
         started = time.monotonic()
         self._waiting = True
+        self._handle_signals()  # again: Ray has put its own handler for SIGTERM in between
         while not self._woken.wait(_POLL_S):
             if deadline is not None and time.monotonic() - started > deadline:
                 self._stop("budget.wall_clock is used up")
@@ -191,7 +193,7 @@ class Driver:
 
     def close(self) -> None:
         """End everything that was started; the journal first. May be called at any point."""
-        from orchestrator.cluster import leave_ray
+        from orchestrator.cluster import leave_ray, ray_processes
 
         over = self._journal is not None and self.state.state in ("finished", "failed", "stopped")
         with self._lock:
@@ -207,11 +209,13 @@ class Driver:
         if not over:
             self._ended.set()  # also when Ray is only coming up: no worker is started then
         self._ready.wait()
+        # Now: Ray's processes end with the thread that started them, and orphan their agents.
+        started = [] if self._address else ray_processes(self._others)
         if over:  # a worker that is still starting, or has no room to, is not waited for
             self._thread.join(timeout=_RELEASE_S)
         self._ended.set()
         self._thread.join(timeout=_GIVE_UP_S)
-        leave_ray(self._address, self._others)
+        leave_ray(started)
 
     # In Ray Tune's thread ---------------------------------------------------------------------
 
@@ -408,27 +412,28 @@ class Driver:
 
         Before `wait` they interrupt whatever the caller does; nothing is written then.
         """
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def handle(number: int, frame: Any) -> None:
-            if self._signal is not None:
-                self._end_workers()
-                os._exit(128 + number)
-            self._signal = number
-            self._woken.set()
-            if not self._waiting:
-                name = signal.Signals(number).name
-                raise Interrupted(number, f"interrupted by {name} before the study began.")
-
-        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-        before = {number: signal.signal(number, handle) for number in numbers}
+        before = self._handle_signals()
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def _handle_signals(self) -> dict[signal.Signals, Any]:
+        """Take the signals; return who had them. Only a process's main thread can."""
+        if threading.current_thread() is not threading.main_thread():
+            return {}
+        return {number: signal.signal(number, self._signalled) for number in _SIGNALS}
+
+    def _signalled(self, number: int, frame: Any) -> None:
+        if self._signal is not None:
+            self._end_workers()
+            os._exit(128 + number)
+        self._signal = number
+        self._woken.set()
+        if not self._waiting:
+            name = signal.Signals(number).name
+            raise Interrupted(number, f"interrupted by {name} before the study began.")
 
 
 def stop_request(folder: Path) -> Path:
