@@ -30,6 +30,8 @@ from orchestrator.snapshot import RngState, rng_state, set_rng_state
 from orchestrator.trial_log import History
 from search_spaces import MetricSpec
 
+FIRST_STEP = "first step done"
+"""What the trial's log says then: the time before it is what starting cost."""
 _TIMINGS = (
     "_runtime",
     "_samples_per_second",
@@ -50,6 +52,7 @@ class Boundaries(TrainerCallback):
             returns when training is to go on.
         best_checkpoint: gives the folder to load at the natural end; None: there is none.
         resumed: what the checkpoint holds beside the Trainer's own; None from scratch.
+        note: takes a sentence for the trial's log.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Boundaries(TrainerCallback):
         stand: Callable[[BoundaryReport | None], None],
         best_checkpoint: Callable[[Best], Path | None],
         resumed: Resumed | None,
+        note: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.trainer: ConfiguredTrainer  # the Trainer is made with its callbacks
         self.best = segment.best
@@ -73,6 +77,8 @@ class Boundaries(TrainerCallback):
         self._stand = stand
         self._best_checkpoint = best_checkpoint
         self._resumed = resumed
+        self._note = note
+        self._has_stepped = False
         self._metrics: dict[str, Any] | None = None
         self._started = time.monotonic()
 
@@ -106,7 +112,10 @@ class Boundaries(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Ask for a log line where the next boundary stands."""
+        """Ask for a log line where the next boundary stands; note when the first step is done."""
+        if not self._has_stepped:
+            self._has_stepped = True
+            self._note(FIRST_STEP)
         if self._is_due(state):
             control.should_log = True
 

@@ -158,7 +158,7 @@ class TrainingThread:
                 )
                 history = History(folder / self._history_name, segment, self._log_line)
                 with contextlib.closing(history), _traceback_in(log):
-                    self._train(segment, folder, history)
+                    self._train(segment, folder, history, log)
         except _Left:
             return None
         except BaseException as error:  # one trial's error, whatever it is, ends that trial only
@@ -167,7 +167,7 @@ class TrainingThread:
             return trial_error(error, log.tail() if log else "")
         return None
 
-    def _train(self, segment: Segment, folder: Path, history: History) -> None:
+    def _train(self, segment: Segment, folder: Path, history: History, log: TrialLog) -> None:
         spec = self._spec
         task = self._tasks.take(spec.task_for(segment.config))
         arguments = training_arguments(spec, segment.config, folder, self._world_size)
@@ -191,6 +191,7 @@ class TrainingThread:
             stand=self._stand,
             best_checkpoint=self._best_checkpoint,
             resumed=None if checkpoint is None else read_checkpoint(checkpoint),
+            note=log.note,
         )
         trainer = ConfiguredTrainer(
             model=model,

@@ -17,8 +17,8 @@ import logging
 import math
 import sys
 import threading
-import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +88,9 @@ class TrialLog(io.TextIOBase):
         return len(text)
 
     def note(self, text: str) -> None:
-        """Append a line of our own, with the time."""
-        self.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+        """Append a line of our own, with the local time in milliseconds."""
+        now = datetime.now().isoformat(sep=" ", timespec="milliseconds")
+        self.write(f"{now} {text}\n")
 
     def tail(self) -> str:
         """Return the last lines written, at most TAIL_LINES."""
