@@ -143,6 +143,28 @@ def stop(surface: Surface, study: Study, storage: Storage = None, as_json: AsJso
 
 @app.command()
 @guarded
+def sync(
+    surface: Surface,
+    study: Annotated[
+        str | None,
+        typer.Argument(metavar="STUDY", help="Its name or folder; left out, every study."),
+    ] = None,
+    storage: Storage = None,
+    as_json: AsJson = False,
+) -> int:
+    """Send what a study's trackers missed: an outage's lines, runs that were written offline."""
+    from sweeps.studies import find_study
+    from sweeps.syncing import sync_studies, with_something_unsent
+
+    root = storage or DEFAULT_STORAGE
+    folders = with_something_unsent(root) if study is None else [find_study(study, root)]
+    if not folders:
+        surface.say(f"nothing under {root} waits to be sent.")
+    return sync_studies(surface, folders)
+
+
+@app.command()
+@guarded
 def validate(
     surface: Surface,
     file: File,

@@ -89,21 +89,3 @@ def open_outboxes(spec: SweepSpec, tracking_folder: Path, on_notice: OnNotice) -
             for name in spec.tracking.backends
         )
     )
-
-
-def sync_study(
-    spec: SweepSpec, tracking_folder: Path, *, on_notice: OnNotice, timeout_s: float = 30.0
-) -> tuple[str, ...]:
-    """Send what a study could not send while it ran; needs neither Ray nor a running study.
-
-    Args:
-        spec: the study's sweep.
-        tracking_folder: `tracking` in the study's folder, absolute.
-        on_notice: may be called from any thread.
-        timeout_s: waits no longer for a call that does not get through.
-
-    Returns:
-        What is to be said at the end: what is still not sent, or how to upload offline runs.
-    """
-    spec, words = in_force(spec)
-    return (*words, *open_outboxes(spec, tracking_folder, on_notice).close(timeout_s))

@@ -15,7 +15,7 @@ from orchestrator.tracking.tracker import OnNotice
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD", re.IGNORECASE)
 _LIMIT = 300
 
-LATER = "they are sent when the study is next resumed"
+LATER = "`sweep sync` sends them, or the study when it is next resumed"
 """When lines that were kept go out, as a person is told."""
 
 

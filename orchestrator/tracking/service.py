@@ -131,7 +131,7 @@ class Tracking:
         `MODEL_UPLOAD_S`.
 
         Args:
-            folder: what `from_pretrained` loads; it must stay there until `wandb sync` has run.
+            folder: what `from_pretrained` loads; it must stay there until `sweep sync` has run.
             trial: the best trial.
             value: its value of the study's metric.
             config: the configuration that reached it.

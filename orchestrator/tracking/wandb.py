@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.tracking.notices import in_one_line
 from orchestrator.tracking.tracker import SUMMARY_NAMES, BestModel, OnNotice, Run, TrackerDied
+from orchestrator.tracking.wandb_files import note_finished, note_opened, upload, waits
 from orchestrator.tracking.wandb_mode import wandb_mode
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class WandbTracker:
         self._runs: dict[str, Any] = {}
         self._stuck: set[str] = set()
         self._offline_folders = 0
-        self._unfinished: list[str] = []
+        self._unfinished = 0
         self._begin_library()
 
     def start_run(self, run: Run) -> None:
@@ -176,6 +177,8 @@ class WandbTracker:
     def _open(self, run: Run, **settings: Any) -> Any:
         base = f"{self._study_id}-{run.trial}"
         earlier = self._folders(base)
+        if self._mode == "online":
+            self._upload_first([folder for folder in earlier if waits(folder)])
         identity = self._identity(run.trial, base, len(earlier))
         again = self._mode == "offline" and earlier
         try:
@@ -201,10 +204,22 @@ class WandbTracker:
             raise
         if identity != base and self._mode == "online":
             (self._folder / f"wandb-id-{run.trial}").write_text(f"{identity}\n")
+        if self._mode == "online":
+            note_opened(Path(opened.dir).parent)
         self._offline_folders += self._mode == "offline"
         opened.define_metric("train/global_step")
         opened.define_metric("*", step_metric="train/global_step", step_sync=True)
         return opened
+
+    def _upload_first(self, waiting: list[Path]) -> None:
+        """Upload what an earlier process left of a run that now goes on: afterwards it would
+        replace what came later.
+
+        Raises:
+            TimeoutError: the server does not take it.
+        """
+        if upload(waiting, quiet_s=INIT_TIMEOUT_S):
+            raise TimeoutError("what an earlier process left of the run cannot be uploaded yet")
 
     def _identity(self, trial: str, base: str, earlier: int) -> str:
         """Return the id that the trial's run gets in this process."""
@@ -234,7 +249,9 @@ class WandbTracker:
         try:
             self._guarded(run.finish, exit_code=exit_code)
         except TimeoutError:
-            self._unfinished.append(Path(run.dir).parent.name)
+            self._unfinished += 1
+        else:
+            note_finished(Path(run.dir).parent)
 
     def _guarded(self, do: Any, *args: Any, **options: Any) -> Any:
         """Do it; when wandb's process is gone, end what is left of it, so that a new one starts."""
@@ -262,18 +279,13 @@ class WandbTracker:
         return [p for p in (self._folder / "wandb").glob("*run-*") if named.fullmatch(p.name)]
 
     def _words(self) -> tuple[str, ...]:
-        where = self._folder / "wandb"
         words = []
         if self._offline_folders:
-            words.append(
-                f"wandb: runs are offline. Upload them with: wandb sync {where}/offline-run-*"
-            )
+            words.append("wandb: runs are offline.")
         if self._unfinished:
-            listed = " ".join(str(where / name) for name in self._unfinished)
-            words.append(
-                f"wandb: {len(self._unfinished)} runs could not be uploaded in time. "
-                f"Upload them with: wandb sync {listed}"
-            )
+            words.append(f"wandb: {self._unfinished} runs could not be uploaded in time.")
+        if words:
+            words[-1] += f" Upload them with: sweep sync {self._folder.parent}"
         return tuple(words)
 
 

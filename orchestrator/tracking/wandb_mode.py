@@ -3,7 +3,7 @@
 It does not import wandb (half a second) and asks nobody: wandb itself would prompt for a key on a
 terminal and fail without one in a worker. The environment's WANDB_MODE beats the sweep file,
 because it is said for this one command. Without a key online becomes offline: no result is lost,
-and `wandb sync` uploads the runs later.
+and `sweep sync` uploads the runs later.
 """
 
 from __future__ import annotations

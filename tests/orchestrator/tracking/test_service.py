@@ -97,7 +97,7 @@ def test_a_study_of_two_trials_is_recorded_and_leaves_no_process(tmp_path: Path)
         assert run.exit_code == code
         assert run.group == "toy" and run.config["learning_rate"] == 1e-5
         assert run.curve("train/loss") == [(step, 1.0 / (step + 1)) for step in range(20)]
-    assert [n.split(":")[0] for n in notices] == ["wandb"] and "wandb sync" in notices[0]
+    assert [n.split(":")[0] for n in notices] == ["wandb"] and "sweep sync" in notices[0]
     wait_for(lambda: not processes("TrackingService") and not processes("wandb-core"))
 
 

@@ -107,9 +107,7 @@ def test_offline_run_files_of_a_two_trial_study_hold_all_of_it(
         assert not run_file.curve("train_runtime")
     assert (runs["t0"].exit_code, runs["t1"].exit_code) == (0, 1)
     assert runs["t1"].summary["failure"] == "diverged"
-    assert words == (
-        f"wandb: runs are offline. Upload them with: wandb sync {tracking / 'wandb'}/offline-run-*",
-    )
+    assert words == (f"wandb: runs are offline. Upload them with: sweep sync {tracking.parent}",)
     assert list((tmp_path / "work").iterdir()) == [], "nothing in the working directory"
     captured = capfd.readouterr()
     assert captured.out == "" and captured.err == ""

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.tracking import wandb as wandb_file
-from orchestrator.tracking.backends import open_outboxes, sync_study
+from orchestrator.tracking.backends import open_outboxes
 from orchestrator.tracking.outbox import Outbox
+from orchestrator.tracking.sync import Unsent, sync_study, unsent
 from orchestrator.tracking.wandb import WandbTracker
 from tests.orchestrator.tracking.fakes import run, toy_spec, wait_for
 from tests.orchestrator.tracking.wandb_server import Server, wandb_server
@@ -115,7 +116,8 @@ def test_what_a_study_could_not_send_is_sent_after_its_end(tmp_path: Path, serve
     assert "1 lines not sent" in outboxes.close(4)[-1]
 
     server.mode = "works"
-    assert sync_study(spec, tracking, on_notice=pytest.fail) == ()
+    synced = sync_study(spec, tracking, on_notice=pytest.fail)
+    assert (synced.before.lines, synced.left) == (1, Unsent(0, 0, 0))
     assert server.run_of("t0").curve("train/loss") == [(1, 1.0)]
     assert server.run_of("t0").exit_code == 0
     assert list((tracking / "unsent" / "wandb").iterdir()) == []
@@ -148,7 +150,7 @@ def test_a_run_that_cannot_begin_costs_the_open_ones_nothing_and_gets_one_run_la
 
 
 @pytest.mark.parametrize("mode", ["500", "hangs"])
-def test_a_server_that_fails_midway_leaves_a_run_that_wandb_sync_uploads(
+def test_a_server_that_fails_midway_gets_the_rest_of_the_same_run_by_sync(
     tmp_path: Path, server: Server, mode: str
 ) -> None:
     notices: list[str] = []
@@ -162,9 +164,66 @@ def test_a_server_that_fails_midway_leaves_a_run_that_wandb_sync_uploads(
     before = time.monotonic()
     (words,) = box.close(20)
     assert time.monotonic() - before < 10
-    assert words.startswith("wandb: 1 runs could not be uploaded in time.")
-    (folder,) = (tmp_path / "tracking" / "wandb").glob("run-*-t0")
-    assert words.endswith(f"wandb sync {folder}")
+    assert words == (
+        f"wandb: 1 runs could not be uploaded in time. Upload them with: sweep sync {tmp_path}"
+    )
+    spec, tracking = toy_spec(tmp_path, more="mode: online"), tmp_path / "tracking"
+    synced = sync_study(spec, tracking, on_notice=notices.append, quiet_s=2.0)
+    assert synced.left == Unsent(0, 0, 1)
+    assert "did not take 1 of 1 runs" in notices[-1]
+
+    server.mode = "works"
+    synced = sync_study(spec, tracking, on_notice=pytest.fail)
+    assert not synced.left
+    assert list(server.runs) == [f"{(tracking / 'wandb-id').read_text().strip()}-t0"]
+    assert server.run_of("t0").curve("train/loss") == [(1, 1.0), (2, 0.5)]
+    assert server.run_of("t0").exit_code == 0
+    assert list((tmp_path / "work").iterdir()) == [], "nothing in the working directory"
+
+
+def test_what_a_killed_process_left_of_a_run_is_uploaded_before_the_run_goes_on(
+    tmp_path: Path, server: Server
+) -> None:
+    spec, tracking = toy_spec(tmp_path, more="mode: online"), tmp_path / "tracking"
+    killed = WandbTracker(spec, tracking, pytest.fail)
+    killed.start_run(run("t0"))
+    wait_for(lambda: bool(server.runs), timeout_s=15)
+    server.mode = "500"
+    killed.log("t0", {"train/loss": 1.0}, 1)
+    killed._finish(killed._runs.pop("t0"), 255)  # what wandb's file holds when it is killed
+    assert unsent(tracking).runs == 1
+
+    server.mode = "works"
+    again = WandbTracker(spec, tracking, pytest.fail)
+    again.start_run(run("t0"))
+    again.log("t0", {"train/loss": 0.5}, 2)
+    again.finish_run("t0", "finished", {})
+    assert again.close(1) == ()
+    assert not unsent(tracking)
+    assert len(server.runs) == 1
+    assert server.run_of("t0").curve("train/loss") == [(1, 1.0), (2, 0.5)]
+
+
+def test_runs_written_offline_are_uploaded_once_there_is_a_key(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, tracking = toy_spec(tmp_path, more="mode: auto"), tmp_path / "tracking"
+    monkeypatch.delenv("WANDB_API_KEY")
+    tracker = WandbTracker(spec, tracking, lambda text: None)
+    tracker.start_run(run("t0"))
+    tracker.log("t0", {"train/loss": 1.0}, 1)
+    tracker.finish_run("t0", "finished", {})
+    assert tracker.close(1) == (
+        f"wandb: runs are offline. Upload them with: sweep sync {tmp_path}",
+    )
+    notices: list[str] = []
+    assert sync_study(spec, tracking, on_notice=notices.append).left == Unsent(0, 0, 1)
+    assert "needs an API key" in notices[-1]
+
+    monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
+    assert not sync_study(spec, tracking, on_notice=pytest.fail).left
+    assert server.run_of("t0").curve("train/loss") == [(1, 1.0)]
+    assert sync_study(spec, tracking, on_notice=pytest.fail).before == Unsent(0, 0, 0)
 
 
 @contextlib.contextmanager
