@@ -6,10 +6,15 @@ CRC-32 of all that stands before it. Every append ends in fsync, so an event tha
 from is on disk. A torn last line is what a kill in mid-write leaves: it is dropped and
 reported. Damage before it means that somebody or something else wrote: nothing is guessed,
 reading stops (exit 5). Sequence numbers order events; clocks are for people.
+
+A file that was cut off looks like one that was not written further. So its length, in events,
+stands in a second small file, written after each append: a journal that is shorter was damaged.
+It is written later than the events it counts and read before them, so it never claims too much.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -24,6 +29,7 @@ from orchestrator.manifest import sync_folder
 
 JOURNAL = "journal.jsonl"
 _CRC_LENGTH = len(',"crc":"00000000"}')
+_LENGTH = ".length"
 
 
 @dataclass(frozen=True)
@@ -75,9 +81,10 @@ def read_journal(path: Path) -> Contents:
     """Read a journal; a torn last line is dropped and counted.
 
     Raises:
-        StudyUnreadable: there is no journal, it is empty, or a line before the last is damaged
-            or out of sequence.
+        StudyUnreadable: there is no journal, it is empty, a line before the last is damaged or
+            out of sequence, or the journal was cut off.
     """
+    length = _read_length(path)
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -111,7 +118,34 @@ def read_journal(path: Path) -> Contents:
             mend="nothing had been recorded yet, or the file was emptied: restore it from a copy,"
             " or remove the study's folder and run it again.",
         )
+    if len(entries) < length:
+        raise StudyUnreadable(
+            f"{path}:{len(entries) + 1}: the journal is cut off here: {length} events were written"
+            f" ({length_file(path).name} says so), {len(entries)} can be read.",
+            mend="nothing was changed. Restore the file from a copy; to go on without the events"
+            f" that are lost, delete {length_file(path)}.",
+        )
     return Contents(tuple(entries), position, len(raw) - position)
+
+
+def length_file(path: Path) -> Path:
+    """Where the length of the journal `path` stands."""
+    return path.with_name(path.stem + _LENGTH)
+
+
+def _encode_length(events: int) -> bytes:
+    digits = b"%012d" % events
+    return b"%s %08x\n" % (digits, zlib.crc32(digits))
+
+
+def _read_length(path: Path) -> int:
+    """How many events the journal holds at least; 0 when nothing says so."""
+    try:
+        raw = length_file(path).read_bytes()
+        events = int(raw[:12])
+    except (OSError, ValueError):
+        return 0  # the journal is the truth, this file only guards it: without it less is noticed
+    return events if raw == _encode_length(events) else 0
 
 
 class Journal:
@@ -136,6 +170,8 @@ class Journal:
         if contents and contents.torn_bytes:
             os.ftruncate(self._file, contents.sound_bytes)
         self._sound = contents.sound_bytes if contents else 0
+        self._length = os.open(length_file(path), os.O_WRONLY | os.O_CREAT, 0o600)
+        self._note_length()
 
     def append(self, events: Sequence[Event]) -> list[Entry]:
         """Write the events as one block and wait until it is on disk.
@@ -156,8 +192,14 @@ class Journal:
             raise
         self._sequence += len(entries)
         self._sound += len(block)
+        self._note_length()
         return entries
 
     def close(self) -> None:
         """Close the file; appending afterwards fails."""
         os.close(self._file)
+        os.close(self._length)
+
+    def _note_length(self) -> None:
+        with contextlib.suppress(OSError):  # the events are on disk, and that is what counts
+            os.pwrite(self._length, _encode_length(self._sequence), 0)

@@ -20,9 +20,9 @@ from typing import Any
 
 from orchestrator.checkpoints import remove_remnants
 from orchestrator.driver import Driver, OnEvent, OnNotice, stop_request
-from orchestrator.errors import StudyError, StudyTaken, Unfit
+from orchestrator.errors import StudyError, StudyTaken, StudyUnreadable, Unfit
 from orchestrator.events import CheckpointCommitted, CheckpointLost, StudyResumed, StudyStarted
-from orchestrator.journal import JOURNAL, Journal
+from orchestrator.journal import JOURNAL, Journal, length_file
 from orchestrator.lock import StudyLock
 from orchestrator.manifest import CheckpointError, verify
 from orchestrator.results import SPECIFICATION, SWEEP_FILE, StudyResult, read_study
@@ -237,8 +237,18 @@ def make_storage(storage: Path) -> None:
 
 
 def refuse_taken(folder: Path) -> None:
-    """Raise StudyTaken when there is a study in the folder."""
-    if (folder / JOURNAL).exists():
+    """Raise when there is a study in the folder: StudyTaken, or StudyUnreadable.
+
+    The second when its journal is gone: beginning anew would write over what finished.
+    """
+    journal = folder / JOURNAL
+    if not journal.exists() and (length_file(journal).exists() or (folder / "trials").exists()):
+        raise StudyUnreadable(
+            f"{journal}: the journal of the study in this folder is gone.",
+            mend="nothing was changed. Restore it from a copy, remove the folder, or give another"
+            " --name.",
+        )
+    if journal.exists():
         raise StudyTaken(
             f"{folder}: a study of this name is there already.",
             mend=f"look at it with `sweep show {folder}`, go on with it by `sweep resume {folder}`"

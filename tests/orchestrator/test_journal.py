@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.errors import StudyUnreadable
 from orchestrator.events import Decided, Event, Reported, StudyStarted, TrialProposed
-from orchestrator.journal import Journal, read_journal
+from orchestrator.journal import Contents, Journal, encode, length_file, read_journal
 
 STARTED = StudyStarted(name="s", method="random", metric="eval_accuracy", goal="maximize", seed=1)
 
@@ -52,11 +52,28 @@ def test_appending_goes_on_after_reopening(tmp_path: Path) -> None:
     assert [entry.event for entry in read_journal(path).entries] == [*events, decision]
 
 
+def tear(path: Path, cut: int) -> list[Event]:
+    """Leave what a kill in the middle of the last append leaves; all events, that one included."""
+    events = written(path)
+    contents = read_journal(path)
+    last = encode(contents.entries[-1])
+    path.write_bytes(path.read_bytes()[: -len(last)])
+    Journal(path, read_journal_again(path)).close()
+    with path.open("ab") as file:
+        file.write(last[:-cut])
+    return events
+
+
+def read_journal_again(path: Path) -> Contents:
+    """Read a journal that this test has cut."""
+    length_file(path).unlink()
+    return read_journal(path)
+
+
 @pytest.mark.parametrize("cut", [1, 2, 17, 60])
 def test_a_torn_last_line_is_dropped_counted_and_cut_off(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "j"
-    events = written(path)
-    path.write_bytes(path.read_bytes()[:-cut])
+    events = tear(path, cut)
     contents = read_journal(path)
     assert [entry.event for entry in contents.entries] == events[:-1]
     assert contents.torn_bytes > 0
@@ -89,6 +106,25 @@ def test_a_missing_line_is_noticed(tmp_path: Path) -> None:
     path.write_bytes(b"".join(lines[:2] + lines[3:]))
     with pytest.raises(StudyUnreadable, match="should be event 2, but says 3"):
         read_journal(path)
+
+
+def test_a_journal_cut_off_anywhere_is_noticed_and_told_how_to_go_on(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    written(path)
+    whole = path.read_bytes()
+    for size in range(len(whole)):
+        path.write_bytes(whole[:size])
+        with pytest.raises(StudyUnreadable, match=r"cut off here|holds no whole line"):
+            read_journal(path)
+    path.write_bytes(whole[:-1])
+    assert len(read_journal_again(path).entries) == 5
+
+
+@pytest.mark.parametrize("raw", [b"", b"000000000099 00000000\n", b"\0" * 22, b"99"])
+def test_a_damaged_length_is_not_believed(tmp_path: Path, raw: bytes) -> None:
+    events = written(tmp_path / "j")
+    length_file(tmp_path / "j").write_bytes(raw)
+    assert len(read_journal(tmp_path / "j").entries) == len(events)
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"garbage without an end"])

@@ -48,3 +48,17 @@ def test_a_damaged_journal_exits_5_and_is_left_as_it_was(tmp_path: Path) -> None
     answer = CliRunner().invoke(app, ["resume", "world", "--storage", str(tmp_path)])
     assert answer.exit_code == 5
     assert (folder / JOURNAL).read_bytes() == damaged + damaged
+
+
+def test_a_study_whose_journal_is_gone_is_not_begun_anew(tmp_path: Path) -> None:
+    folder = study(tmp_path, ended=False)
+    (folder / JOURNAL).unlink()
+    sweep_file = tmp_path / "world.yaml"
+    sweep_file.write_text(
+        "{name: world, method: random, run_cap: 1, parameters: {weight_decay: {min: 0, max: 0.1}},"
+        " task: {model: m, dataset: {path: d, text: t, label: l}}}"
+    )
+    answer = CliRunner().invoke(app, ["run", str(sweep_file), "--storage", str(tmp_path)])
+    assert answer.exit_code == 5
+    assert "the journal of the study in this folder is gone" in answer.output
+    assert not (folder / JOURNAL).exists()
