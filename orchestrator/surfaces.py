@@ -8,6 +8,7 @@ population does, copying another's state, has its effect.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -94,3 +95,71 @@ class LearningRateCurve:
             return self.best
         done = boundary / (self.boundaries - 1)
         return math.exp((1.0 - done) * math.log(self.best) + done * math.log(self.best_at_end))
+
+
+class ResponseSurface(ABC):
+    """What constant configurations give: a known value at the end, a curve there, and noise.
+
+    A kind of surface writes `final`. The curve runs from `start` to it, steeply at first; noise
+    has a part that a whole run shares (its seed: data order, the head's weights) and a part that
+    each evaluation draws. Both depend on the surface's seed and on the configuration, so
+    whoever tries the same one measures the same.
+
+    Attributes:
+        start: the metric before training.
+        noise: standard deviation of one evaluation between runs, above or equal to 0.
+        run_share: the run's part of that variance, 0 to 1.
+        boundaries: K of a configuration that does not search num_train_epochs.
+        seed: of the noise, and of what else a kind of surface draws.
+    """
+
+    start: float = 0.5
+    noise: float = 0.01
+    run_share: float = 0.64
+
+    def __init__(self, seed: int, boundaries: int) -> None:
+        self.seed = seed
+        self.boundaries = boundaries
+
+    @abstractmethod
+    def final(self, config: Config) -> float:
+        """The metric to be expected at the last boundary; not noisy."""
+
+    def rate(self, config: Config) -> float:
+        """How steep the curve is: exponents of e from start to end, above 0."""
+        return 3.0
+
+    def lasts(self, config: Config) -> float:
+        """The share of training after which the metric is not finite any more; 1: never."""
+        return 1.0
+
+    def truth(self, history: History) -> float | None:
+        """The metric to be expected after these boundaries; None when it is not finite."""
+        config = history[-1]
+        done = len(history) / self.length(config)
+        if done > self.lasts(config):
+            return None
+        rate = self.rate(config)
+        learned = math.expm1(-rate * done) / math.expm1(-rate)
+        return self.start + (self.final(config) - self.start) * learned
+
+    def value(self, history: History) -> float | None:
+        """What is measured."""
+        truth = self.truth(history)
+        return None if truth is None else truth + self.error(history)
+
+    def error(self, history: History) -> float:
+        """The noise of one evaluation."""
+        run, evaluation = repr(sorted(history[0].items())), len(history)
+        shared = generator(self.seed, "run", run).gauss(0.0, 1.0)
+        own = generator(self.seed, "evaluation", run, evaluation).gauss(0.0, 1.0)
+        share = self.run_share
+        return self.noise * (math.sqrt(share) * shared + math.sqrt(1.0 - share) * own)
+
+    def length(self, config: Config) -> int:
+        """K: the boundaries of this configuration, one an epoch."""
+        return int(config.get("num_train_epochs", self.boundaries))
+
+    def seconds(self, config: Config) -> float:
+        """A boundary takes longer the smaller the batch, by up to double."""
+        return 0.5 + 4.0 / int(config.get("per_device_train_batch_size", 8))
