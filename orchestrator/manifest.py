@@ -85,6 +85,8 @@ def _manifest(files: dict[str, tuple[int, str]], raw: bytes) -> Manifest:
 
 
 def _read_manifest(folder: Path) -> Manifest:
+    if (folder / MANIFEST).is_symlink():
+        raise _damaged(folder)
     try:
         raw = (folder / MANIFEST).read_bytes()
     except OSError as error:
