@@ -1,11 +1,17 @@
 """The journal: an append-only file of events, the truth about a study.
 
-It knows nothing of what the events mean (`state.py` folds them) and nothing of who may write
-(`lock.py`). One JSON object a line: a sequence number, the writer's clock, the event, and a
-CRC-32 of all that stands before it. Every append ends in fsync, so an event that was returned
-from is on disk. A torn last line is what a kill in mid-write leaves: it is dropped and
-reported. Damage before it means that somebody or something else wrote: nothing is guessed,
-reading stops (exit 5). Sequence numbers order events; clocks are for people.
+It knows nothing of what the events mean (`state.py` folds them), and of who may write only what
+the lock says (`lock.py`). One JSON object a line: a sequence number, the writer's clock and
+epoch, the event, and a CRC-32 of all that stands before it. Every append ends in fsync, so an
+event that was returned from is on disk. A torn last line is what a kill in mid-write leaves: it
+is dropped and reported. Damage before it means that somebody or something else wrote: nothing is
+guessed, reading stops (exit 5). Sequence numbers order events; clocks are for people.
+
+Each writer has a higher epoch than the one before. Where machines share a file system a writer
+may be taken for dead, wake up and write once more. So it asks before and after each append
+whether it still is the one; a new writer goes on in a copy of the file, which the old one does
+not have open; and a line is not counted if it comes after one of a higher epoch, or if a higher
+epoch has its sequence number: the new writer did not know it.
 
 A file that was cut off looks like one that was not written further. So its length, in events,
 stands in a second small file, written after each append: a journal that is shorter was damaged.
@@ -22,6 +28,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from orchestrator.errors import StudyUnreadable
 from orchestrator.events import Event, event_from_dict
@@ -34,23 +41,41 @@ _LENGTH = ".length"
 
 @dataclass(frozen=True)
 class Entry:
-    """One line: its sequence number (from 0), seconds since the epoch, the event."""
+    """One line: its sequence number (from 0), seconds since 1970, the event, its writer's epoch."""
 
     sequence: int
     time: float
     event: Event
+    epoch: int = 0
 
 
 @dataclass(frozen=True)
 class Contents:
     """What a journal holds: its entries in order, and how its last line was torn, if it was.
 
-    `sound_bytes` is the length of the part that counts.
+    `sound_bytes` is the length of the part that counts. `late` is how many lines in it do not:
+    those of a writer that had lost the study to another one.
     """
 
     entries: tuple[Entry, ...]
     sound_bytes: int
     torn_bytes: int
+    late: int = 0
+
+    @property
+    def epoch(self) -> int:
+        """The last writer's."""
+        return self.entries[-1].epoch
+
+
+class Guard(Protocol):
+    """What says whether this process may still write: a `StudyLock`."""
+
+    epoch: int
+    is_lease: bool
+
+    def check(self) -> None:
+        """Raise when another process has taken the study over."""
 
 
 def encode(entry: Entry) -> bytes:
@@ -59,7 +84,8 @@ def encode(entry: Entry) -> bytes:
     Raises:
         ValueError: the event holds NaN or an infinity.
     """
-    body = {"seq": entry.sequence, "time": round(entry.time, 3), **entry.event.as_dict()}
+    head = {"seq": entry.sequence, "time": round(entry.time, 3), "writer": entry.epoch}
+    body = {**head, **entry.event.as_dict()}
     text = json.dumps(body, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     raw = text.encode("utf-8", "surrogatepass")
     return raw[:-1] + b',"crc":"%08x"}\n' % zlib.crc32(raw)
@@ -72,7 +98,7 @@ def _decode(line: bytes) -> Entry:
         raise ValueError("its checksum does not match")
     data = json.loads(body.decode("utf-8", "surrogatepass"))
     try:
-        return Entry(data["seq"], data["time"], event_from_dict(data))
+        return Entry(data["seq"], data["time"], event_from_dict(data), data.get("writer", 0))
     except (KeyError, TypeError) as error:
         raise ValueError(f"this version does not know its event ({error})") from error
 
@@ -93,13 +119,19 @@ def read_journal(path: Path) -> Contents:
             mend="a study is a folder with a journal.jsonl; `sweep list` shows the ones there are.",
         ) from error
     entries: list[Entry] = []
-    position = 0
+    position = late = 0
     while position < len(raw):
         end = raw.find(b"\n", position)
         if end < 0:
             break
         try:
             entry = _decode(raw[position:end])
+            if entries and entry.epoch < entries[-1].epoch:
+                late, position = late + 1, end + 1
+                continue
+            if entries and entry.epoch > entries[-1].epoch and entry.sequence > 0:
+                late += len(entries[entry.sequence :])
+                del entries[entry.sequence :]
             if entry.sequence != len(entries):
                 raise ValueError(f"it should be event {len(entries)}, but says {entry.sequence}")
         except ValueError as error:
@@ -125,7 +157,7 @@ def read_journal(path: Path) -> Contents:
             mend="nothing was changed. Restore the file from a copy; to go on without the events"
             f" that are lost, delete {length_file(path)}.",
         )
-    return Contents(tuple(entries), position, len(raw) - position)
+    return Contents(tuple(entries), position, len(raw) - position, late)
 
 
 def length_file(path: Path) -> Path:
@@ -154,15 +186,23 @@ class Journal:
     Args:
         path: the file; made when missing.
         contents: what `read_journal` gave for an existing one, whose torn tail is cut off.
+        guard: asked at each append whether this process may still write.
 
     Raises:
         OSError: the file cannot be opened (also from `append`, when it cannot be written).
     """
 
-    def __init__(self, path: Path, contents: Contents | None = None) -> None:
+    def __init__(
+        self, path: Path, contents: Contents | None = None, guard: Guard | None = None
+    ) -> None:
         self.path = path
+        self._guard = guard
+        self._epoch = max(guard.epoch if guard else 1, contents.epoch + 1 if contents else 1)
         self._sequence = len(contents.entries) if contents else 0
         is_new = contents is None
+        if contents and guard and guard.is_lease:
+            _renew_file(path, contents.sound_bytes)
+            length_file(path).unlink(missing_ok=True)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | (0 if contents else os.O_EXCL)
         self._file = os.open(path, flags, 0o600)
         if is_new:
@@ -178,10 +218,19 @@ class Journal:
 
         A block that could not be written whole is cut off again, so that the journal stays
         readable and a later append goes on where it was.
+
+        Raises:
+            StudyTaken: another process has taken the study over; nothing that counts was written.
+            OSError: the file cannot be written.
+            ValueError: an event holds NaN or an infinity.
         """
         now = time.time()
-        entries = [Entry(self._sequence + i, now, event) for i, event in enumerate(events)]
+        entries = [
+            Entry(self._sequence + i, now, event, self._epoch) for i, event in enumerate(events)
+        ]
         block = b"".join(encode(entry) for entry in entries)
+        if self._guard is not None:
+            self._guard.check()
         try:
             written = 0
             while written < len(block):
@@ -190,6 +239,8 @@ class Journal:
         except OSError:
             os.ftruncate(self._file, self._sound)
             raise
+        if self._guard is not None:
+            self._guard.check()  # it may have slept since: what was written then does not count
         self._sequence += len(entries)
         self._sound += len(block)
         self._note_length()
@@ -203,3 +254,15 @@ class Journal:
     def _note_length(self) -> None:
         with contextlib.suppress(OSError):  # the events are on disk, and that is what counts
             os.pwrite(self._length, _encode_length(self._sequence), 0)
+
+
+def _renew_file(path: Path, size: int) -> None:
+    """Put a copy of the file's first bytes in its place: who has it open writes to no file."""
+    copy = path.with_name(f".{path.name}.new")
+    with os.fdopen(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        with path.open("rb") as old:
+            file.write(old.read(size))
+        file.flush()
+        os.fsync(file.fileno())
+    copy.replace(path)
+    sync_folder(path.parent)

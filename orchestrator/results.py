@@ -136,6 +136,11 @@ def read_study(folder: Path) -> StudyResult:
             f"the last {contents.torn_bytes} bytes of the journal are half an event, as a kill in"
             " mid-write leaves; they do not count"
         )
+    if contents.late:
+        notes.append(
+            f"{contents.late} lines of the journal do not count: their writer had lost the study"
+            " to another process"
+        )
     state = StudyState.of(entry.event for entry in contents.entries)
     return StudyResult(folder, spec, state, contents, owner(folder), tuple(notes))
 

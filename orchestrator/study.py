@@ -98,13 +98,14 @@ def run_study(
         rows = prepare(spec, cache, on_notice)
         driver.ready()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        locked.callback(StudyLock(folder).release)
+        lock = StudyLock(folder, on_notice=on_notice)
+        locked.callback(lock.release)
         refuse_taken(folder)
         (folder / SWEEP_FILE).write_text(sweep.source, "utf-8")
         (folder / SPECIFICATION).write_text(
             json.dumps(spec.model_dump(mode="json"), indent=1), "utf-8"
         )
-        driver.open(Journal(folder / JOURNAL), [], [_started(spec)], rows)
+        driver.open(Journal(folder / JOURNAL, guard=lock), [], [_started(spec)], rows)
         driver.wait()
     return read_study(folder)
 
@@ -138,7 +139,7 @@ def resume_study(
             mend=f"look at it with `sweep show {folder}`.",
         )
     with contextlib.ExitStack() as exits:
-        lock = StudyLock(folder)
+        lock = StudyLock(folder, floor=before.contents.epoch, on_notice=on_notice)
         exits.callback(lock.release)
         past = read_study(folder)  # again: nobody else writes from here on
         remove_remnants(folder)
@@ -164,7 +165,7 @@ def resume_study(
         lost = damaged_checkpoints(past)
         for event in lost:
             on_notice(f"trial {event.trial}: {event.reason}; the checkpoint before it is used.")
-        journal = Journal(folder / JOURNAL, past.contents)
+        journal = Journal(folder / JOURNAL, past.contents, lock)
         driver.open(journal, history, [*lost, StudyResumed(host=_host())], rows)
         driver.wait()
     return read_study(folder)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import random
+import zlib
 from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import StudyUnreadable
+from orchestrator.errors import StudyTaken, StudyUnreadable
 from orchestrator.events import Decided, Event, Reported, StudyStarted, TrialProposed
-from orchestrator.journal import Contents, Journal, encode, length_file, read_journal
+from orchestrator.journal import Contents, Entry, Journal, encode, length_file, read_journal
 
 STARTED = StudyStarted(name="s", method="random", metric="eval_accuracy", goal="maximize", seed=1)
 
@@ -95,7 +97,7 @@ def test_no_flipped_byte_before_the_last_line_goes_unnoticed(tmp_path: Path) -> 
         damaged = bytearray(whole)
         damaged[at] ^= 1 << rng.randrange(8)
         path.write_bytes(damaged)
-        with pytest.raises(StudyUnreadable, match="journal is damaged here"):
+        with pytest.raises(StudyUnreadable, match=r"journal is (damaged|cut off) here"):
             read_journal(path)
 
 
@@ -157,6 +159,73 @@ def test_nan_never_reaches_the_journal(tmp_path: Path) -> None:
     journal.append([STARTED])
     journal.close()
     assert [entry.event for entry in read_journal(tmp_path / "j").entries] == [STARTED]
+
+
+class Guarding:
+    """A lock that is lost when told so."""
+
+    is_lease = True
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+        self.lost_at_check = 0
+        self.checks = 0
+
+    def check(self) -> None:
+        self.checks += 1
+        if self.lost_at_check and self.checks >= self.lost_at_check:
+            raise StudyTaken("another process has taken this study over")
+
+
+@pytest.mark.parametrize("notices_at", [1, 2])
+def test_what_a_writer_writes_that_was_taken_for_dead_counts_nowhere(
+    tmp_path: Path, notices_at: int
+) -> None:
+    path = tmp_path / "j"
+    asleep = Guarding(epoch=1)
+    first = Journal(path, guard=asleep)
+    first.append([STARTED, proposed(0)])
+    second = Journal(path, read_journal(path), Guarding(epoch=2))
+    asleep.checks, asleep.lost_at_check = 0, notices_at
+    with pytest.raises(StudyTaken, match="taken this study over"):
+        first.append([proposed(1), proposed(2)])
+    second.append([proposed(3)])
+    contents = read_journal(path)
+    assert [entry.event for entry in contents.entries] == [STARTED, proposed(0), proposed(3)]
+    assert [entry.epoch for entry in contents.entries] == [1, 1, 2]
+    assert contents.epoch == 2
+
+
+@pytest.mark.parametrize("late_first", [False, True])
+def test_lines_of_a_lower_epoch_are_told_apart_where_both_wrote_to_one_file(
+    tmp_path: Path, late_first: bool
+) -> None:
+    path = tmp_path / "j"
+    events = written(path, 3)
+    kept = path.read_bytes()
+    late = encode(Entry(3, 1.0, proposed(7), epoch=1))
+    taken_over = encode(Entry(3, 1.0, proposed(8), epoch=2))
+    path.write_bytes(kept + (late + taken_over if late_first else taken_over + late))
+    contents = read_journal(path)
+    assert [entry.event for entry in contents.entries] == [*events, proposed(8)]
+    assert (contents.late, contents.torn_bytes) == (1, 0)
+
+
+def test_each_writer_has_a_higher_epoch(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    written(path, 2)
+    for number in (5, 6):
+        journal = Journal(path, read_journal(path))
+        journal.append([proposed(number)])
+        journal.close()
+    assert [entry.epoch for entry in read_journal(path).entries] == [1, 1, 2, 3]
+
+
+def test_a_journal_from_before_there_were_epochs_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    body = b'{"seq":0,"time":1.0,' + json.dumps(STARTED.as_dict()).encode()[1:]
+    path.write_bytes(body[:-1] + b',"crc":"%08x"}\n' % zlib.crc32(body))
+    assert read_journal(path).entries == (Entry(0, 1.0, STARTED, epoch=0),)
 
 
 def test_a_second_journal_does_not_write_over_the_first(tmp_path: Path) -> None:
