@@ -1,0 +1,161 @@
+"""Run one command and see what it took: time, bytes written, peak memory of each process.
+
+It does not look into what the command does. Bytes written are the kernel's count for the whole
+tree: a process's count goes to its parent when it is waited for, and orphans are made to come to
+us. Peak memory is the kernel's own peak of each process, read while it lives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+_SAMPLE_S = 0.25
+_GRACE_S = 20.0
+_PR_SET_CHILD_SUBREAPER = 36
+_NOT_PASSED_ON = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONUNBUFFERED",
+)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command took.
+
+    Attributes:
+        started: seconds since the epoch when the command was given.
+        seconds: until it exited.
+        code: its exit status.
+        pid: of the command's own process.
+        written_bytes: by it and all processes it started; None where the kernel does not count.
+        peak_bytes: process id -> the most resident memory it had (shared memory included).
+    """
+
+    started: float
+    seconds: float
+    code: int
+    pid: int
+    written_bytes: int | None
+    peak_bytes: dict[int, int] = field(default_factory=dict)
+
+
+def run(command: Sequence[str], log: Path, *, cwd: Path | None = None) -> Ran:
+    """Run a command to its exit; what it prints goes to `log`.
+
+    Thread counts and Python's switches in our own environment are not passed on: each program
+    takes its own defaults.
+    Processes that the command leaves behind are given some seconds, then ended: the next
+    measurement must not run beside them.
+    """
+    _adopt_orphans()
+    environment = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
+    environment |= {"RAY_USAGE_STATS_ENABLED": "0", "HF_HUB_OFFLINE": "1"}
+    written = _written_bytes()
+    with log.open("wb") as output:
+        started, clock = time.time(), time.monotonic()
+        process = subprocess.Popen(
+            list(command),
+            cwd=cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        sampler = _Sampler()
+        try:
+            code = process.wait()
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            seconds = time.monotonic() - clock
+            peaks = sampler.stop()
+            _end_leftovers()
+    now = _written_bytes()
+    return Ran(
+        started=started,
+        seconds=seconds,
+        code=code,
+        pid=process.pid,
+        written_bytes=None if written is None or now is None else now - written,
+        peak_bytes=peaks,
+    )
+
+
+class _Sampler:
+    """Reads the peaks of all our descendants until stopped."""
+
+    def __init__(self) -> None:
+        self._peaks: dict[int, int] = {}
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> dict[int, int]:
+        self._stopped.set()
+        self._thread.join()
+        return self._peaks
+
+    def _sample(self) -> None:
+        while not self._stopped.wait(_SAMPLE_S):
+            for process in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.Error, OSError):
+                    peak = _peak_bytes(process)
+                    self._peaks[process.pid] = max(peak, self._peaks.get(process.pid, 0))
+
+
+def _peak_bytes(process: psutil.Process) -> int:
+    status = Path(f"/proc/{process.pid}/status")
+    if status.exists():
+        for line in status.read_text("ascii", "replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return int(process.memory_info().rss)
+
+
+def _written_bytes() -> int | None:
+    try:
+        lines = Path("/proc/self/io").read_text("ascii").splitlines()
+    except OSError:
+        return None
+    return next(int(line.split()[1]) for line in lines if line.startswith("write_bytes"))
+
+
+def _adopt_orphans() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _end_leftovers() -> None:
+    """Wait until nothing that the command started is left, in the end by killing it."""
+    deadline = time.monotonic() + _GRACE_S
+    while _reaped() and (left := psutil.Process().children(recursive=True)):
+        if time.monotonic() > deadline:
+            for process in left:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+        time.sleep(0.05)
+
+
+def _reaped() -> bool:
+    """Wait for those that have ended; say whether any child is left."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return False
+    return True

@@ -1,0 +1,252 @@
+"""The table of a size: medians and spreads of every row, ratios, and whether the bounds hold.
+
+Pure: rows in, Markdown lines out. A ratio is one of medians, all measured on the same machine; a
+bound whose rows are not all there is shown as not measured, never as holding.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.saved_rows import Row, table
+
+PEERS = {
+    "hf_optuna": "Trainer.hyperparameter_search, Optuna",
+    "hf_ray": "Trainer.hyperparameter_search, Ray",
+    "hf_ray_pbt": "Trainer.hyperparameter_search, Ray, PBT",
+    "ray_fifo": "Ray Tune, function trainable",
+    "ray_asha": "Ray Tune, function trainable, ASHA",
+    "ray_pbt": "Ray Tune, function trainable, PBT",
+    "syne_random": "Syne Tune, local backend, random search",
+    "syne_asha": "Syne Tune, local backend, ASHA",
+}
+NAMES = {
+    "floor": "floor: bare Trainer, one warm process a slot",
+    **{f"ours_{m}": f"ours, {m}" for m in ("grid", "random", "bayes", "asha", "pbt")},
+    **PEERS,
+}
+PARTS = {"imports": "importing torch and transformers' Trainer", "ray": "starting Ray"}
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One thing that must hold.
+
+    Attributes:
+        text: what, in words.
+        value: the ratio; None when a row that it needs was not measured.
+        limit: the bound.
+        at_most: whether the value must not be above the limit; else not below.
+        strict: whether equality fails.
+    """
+
+    text: str
+    value: float | None
+    limit: float
+    at_most: bool = True
+    strict: bool = False
+
+    @property
+    def holds(self) -> bool | None:
+        """None when it was not measured."""
+        if self.value is None:
+            return None
+        if self.value == self.limit:
+            return not self.strict
+        return (self.value < self.limit) == self.at_most
+
+
+def median(rows: Mapping[str, Row], name: str, figure: str = "seconds") -> float | None:
+    """The median of a figure over a row's runs; None where there is none."""
+    values = _values(rows, name, figure)
+    return statistics.median(values) if values else None
+
+
+def ratio(part: float | None, whole: float | None) -> float | None:
+    """part / whole; None when one is missing or the whole is 0."""
+    return None if part is None or not whole else part / whole
+
+
+def bounds(size: str, rows: Mapping[str, Row]) -> list[Bound]:
+    """What must hold at this size."""
+    return _tiny_bounds(rows) if size == "tiny" else _long_bounds(rows)
+
+
+def page(size: str, job: Mapping[str, Any], rows: Mapping[str, Row]) -> list[str]:
+    """The whole page as Markdown lines."""
+    lines = [f"# What trials cost: {_title(size)}", "", *_job_text(job), "", *_main_table(rows)]
+    if parts := _parts_table(rows):
+        lines += ["", "## Command to first optimizer step", "", *parts]
+    lines += ["", "## Bounds", "", *_bounds_table(bounds(size, rows))]
+    notes = sorted({row["note"] for row in rows.values() if row.get("note")})
+    return [*lines, *(line for note in notes for line in ("", note))]
+
+
+def _tiny_bounds(rows: Mapping[str, Row]) -> list[Bound]:
+    peers = [median(rows, name) for name in PEERS]
+    fastest = None if None in peers else min(p for p in peers if p is not None)
+    found = [
+        Bound(
+            "pbt / Trainer.hyperparameter_search with Ray and PBT",
+            ratio(median(rows, "ours_pbt"), median(rows, "hf_ray_pbt")),
+            1 / 7,
+        ),
+        Bound(
+            "pbt / our own grid", ratio(median(rows, "ours_pbt"), median(rows, "ours_grid")), 1.5
+        ),
+    ]
+    found += [
+        Bound(
+            f"{method} / the fastest peer",
+            ratio(median(rows, f"ours_{method}"), fastest),
+            1.0,
+            strict=True,
+        )
+        for method in ("grid", "random")
+    ]
+    return [*found, *_first_step_bounds(rows)]
+
+
+def _long_bounds(rows: Mapping[str, Row]) -> list[Bound]:
+    floor = median(rows, "floor")
+    found = [
+        Bound(
+            f"efficiency of {method}: floor / ours",
+            ratio(floor, median(rows, f"ours_{method}")),
+            limit,
+            at_most=False,
+        )
+        for method, limit in (("grid", 0.92), ("bayes", 0.92), ("pbt", 0.88))
+    ]
+    return [Bound("seconds of training, by the floor", floor, 180.0, at_most=False), *found]
+
+
+def _first_step_bounds(rows: Mapping[str, Row]) -> list[Bound]:
+    unavoidable = _unavoidable(rows)
+    return [
+        Bound(
+            f"{NAMES[name]}: command to first step / what cannot be avoided",
+            ratio(median(rows, name, "first_step_s"), unavoidable),
+            1.4,
+        )
+        for name in rows
+        if name.startswith("ours_")
+    ]
+
+
+def _unavoidable(rows: Mapping[str, Row]) -> float | None:
+    parts = [median(rows, part) for part in PARTS]
+    return None if None in parts else sum(p for p in parts if p is not None)
+
+
+def _main_table(rows: Mapping[str, Row]) -> list[str]:
+    floor, grid = median(rows, "floor"), median(rows, "ours_grid")
+    lines = []
+    for name in (name for name in NAMES if name in rows):
+        seconds = median(rows, name)
+        lines.append(
+            [
+                NAMES[name],
+                len(rows[name]["runs"]),
+                _seconds(rows, name),
+                _spread(rows, name),
+                ratio(seconds, floor),
+                ratio(seconds, grid),
+                median(rows, name, "epochs"),
+                *(median(rows, name, figure) for figure in _SECONDS),
+                *(_mega(median(rows, name, figure)) for figure in _BYTES),
+            ]
+        )
+    headings = ["", ">runs", ">s", ">min..max", ">/ floor", ">/ our grid", ">epochs"]
+    return table([*headings, *_SECONDS.values(), *_BYTES.values()], lines)
+
+
+_SECONDS = {
+    "first_step_s": ">first step s",
+    "boundary_s": ">boundary s",
+    "trial_start_s": ">trial start s",
+    "perturbation_s": ">perturbation s",
+    "turn_s": ">turn s",
+}
+_BYTES = {
+    "written_bytes": ">written MB",
+    "driver_peak_bytes": ">driver MB",
+    "worker_peak_bytes": ">worker MB",
+}
+
+
+def _parts_table(rows: Mapping[str, Row]) -> list[str]:
+    parts = {name: words for name, words in PARTS.items() if name in rows}
+    if not parts:
+        return []
+    lines: list[Sequence[Any]] = [
+        [words, _seconds(rows, name), _spread(rows, name)] for name, words in parts.items()
+    ]
+    total = _unavoidable(rows)
+    if total is not None:
+        lines.append(["together: what cannot be avoided", f"{total:.2f}", ""])
+    lines += [
+        [
+            NAMES[name],
+            _seconds(rows, name, "first_step_s"),
+            _spread(rows, name, "first_step_s"),
+        ]
+        for name in NAMES
+        if name in rows and median(rows, name, "first_step_s") is not None
+    ]
+    return table(["", ">s", ">min..max"], lines)
+
+
+def _bounds_table(found: Sequence[Bound]) -> list[str]:
+    words = {None: "not measured", True: "yes", False: "NO"}
+    lines = [
+        [
+            bound.text,
+            "-" if bound.value is None else f"{bound.value:.3g}",
+            _limit(bound),
+            words[bound.holds],
+        ]
+        for bound in found
+    ]
+    return table(["what", ">value", ">bound", "holds"], lines)
+
+
+def _limit(bound: Bound) -> str:
+    if bound.strict:
+        return f"below {bound.limit:.3g}"
+    return f"at {'most' if bound.at_most else 'least'} {bound.limit:.3g}"
+
+
+def _title(size: str) -> str:
+    return {"tiny": "the tiny job"}.get(size, "boundaries of about ten seconds")
+
+
+def _job_text(job: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{job['trials']} trials x {job['epochs']} epochs of {job['train_rows']} rows, batches of"
+        f" {job['batch_size']}, at most {job['max_length']} tokens; evaluation on"
+        f" {job['validation_rows']} rows and save after each epoch; {job['slots']} slots. Medians;"
+        " times of whole processes from command to exit, but for the floor."
+    ]
+
+
+def _values(rows: Mapping[str, Row], name: str, figure: str) -> list[float]:
+    runs = rows.get(name, {}).get("runs", [])
+    return [run[figure] for run in runs if run.get(figure) is not None]
+
+
+def _seconds(rows: Mapping[str, Row], name: str, figure: str = "seconds") -> str:
+    value = median(rows, name, figure)
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _spread(rows: Mapping[str, Row], name: str, figure: str = "seconds") -> str:
+    values = _values(rows, name, figure)
+    return f"{min(values):.2f}..{max(values):.2f}" if values else "-"
+
+
+def _mega(value: float | None) -> float | None:
+    return None if value is None else value / 1e6

@@ -1,0 +1,38 @@
+"""What no program that trains with Ray can avoid before its first step, each part alone.
+
+Run in a fresh process; prints seconds. Starting the interpreter is not counted, so the sum is a
+strict one.
+
+    python -m benchmarks.trials.unavoidable imports    (torch and transformers' Trainer)
+    python -m benchmarks.trials.unavoidable ray        (import ray, and a local Ray, as we start it)
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+PARTS = ("imports", "ray")
+
+
+def main(part: str) -> None:
+    """Measure one of PARTS and print its seconds."""
+    if part == "imports":
+        started = time.monotonic()
+        import torch
+        from transformers import Trainer
+
+        seconds = time.monotonic() - started
+        del torch, Trainer
+    else:
+        from orchestrator.cluster import join_ray, leave_ray, ray_processes
+
+        started = time.monotonic()
+        join_ray(None)
+        seconds = time.monotonic() - started
+        leave_ray(ray_processes(()))
+    print(seconds)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

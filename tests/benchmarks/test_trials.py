@@ -1,0 +1,142 @@
+"""The arithmetic of the trials' benchmark: segments, ratios, bounds, the table; no Ray."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+import yaml
+
+from benchmarks.trials.jobs import JOBS, sweep_file
+from benchmarks.trials.measuring import names
+from benchmarks.trials.segments import Segment, figures, marked_segments, start_times
+from benchmarks.trials.table import NAMES, PEERS, Bound, bounds, page
+from search_spaces import read_sweep
+
+
+def rows(**seconds: float) -> dict[str, dict]:
+    return {
+        name: {"runs": [{"seconds": s, "first_step_s": s / 2, "epochs": 24}]}
+        for name, s in seconds.items()
+    }
+
+
+def held(size: str, **seconds: float) -> dict[str, bool | None]:
+    return {bound.text: bound.holds for bound in bounds(size, rows(**seconds))}
+
+
+def test_a_bound_holds_up_to_its_limit_and_a_strict_one_below_it():
+    assert Bound("", 1.5, 1.5).holds
+    assert not Bound("", 1.6, 1.5).holds
+    assert Bound("", 0.92, 0.92, at_most=False).holds
+    assert not Bound("", 0.91, 0.92, at_most=False).holds
+    assert not Bound("", 1.0, 1.0, strict=True).holds
+    assert Bound("", None, 1.0).holds is None
+
+
+def test_what_was_not_measured_is_not_said_to_hold():
+    assert set(held("tiny", ours_pbt=10.0).values()) == {None}
+    assert "| not measured |" in "\n".join(page("tiny", JOBS["tiny"].as_dict(), rows(ours_pbt=1)))
+
+
+def test_grid_and_random_must_be_faster_than_the_fastest_of_all_peers():
+    peers = dict.fromkeys(PEERS, 20.0) | {"syne_asha": 14.0}
+    found = held("tiny", ours_grid=13.9, ours_random=14.1, **peers)
+    assert found["grid / the fastest peer"] is True
+    assert found["random / the fastest peer"] is False
+    del peers["ray_pbt"]
+    assert held("tiny", ours_grid=1.0, **peers)["grid / the fastest peer"] is None
+
+
+def test_a_seventh_is_taken_of_the_medians():
+    several = rows(hf_ray_pbt=0.0, ours_pbt=0.0)
+    several["hf_ray_pbt"]["runs"] = [{"seconds": s} for s in (70.0, 7000.0, 69.0)]
+    several["ours_pbt"]["runs"] = [{"seconds": s} for s in (10.0, 9.0, 500.0)]
+    assert bounds("tiny", several)[0].value == pytest.approx(1 / 7)
+    assert bounds("tiny", several)[0].holds
+
+
+def test_the_first_step_is_compared_with_the_sum_of_its_parts():
+    parts = {"imports": 3.0, "ray": 2.0}
+    found = bounds("tiny", rows(ours_grid=14.0, ours_pbt=16.0, **parts))[-2:]
+    assert [bound.value for bound in found] == [pytest.approx(1.4), pytest.approx(1.6)]
+    assert [bound.holds for bound in found] == [True, False]
+
+
+def test_efficiency_counts_only_when_the_floor_trains_three_minutes():
+    found = held("ten_seconds", floor=170.0, ours_grid=180.0, ours_bayes=190.0)
+    assert found == {
+        "seconds of training, by the floor": False,
+        "efficiency of grid: floor / ours": True,
+        "efficiency of bayes: floor / ours": False,
+        "efficiency of pbt: floor / ours": None,
+    }
+
+
+def test_a_start_costs_what_passes_after_a_slot_became_free():
+    trained = [
+        Segment(10.0, 1, "trial", [11.0, 12.0]),
+        Segment(10.5, 2, "trial", [12.5]),
+        Segment(12.3, 1, "trial", [13.0]),
+        Segment(14.5, 2, "perturbation", [15.0]),
+    ]
+    assert start_times(trained, slots=2) == [
+        ("trial", pytest.approx(0.3)),
+        ("perturbation", pytest.approx(2.0)),
+    ]
+    found = figures(trained, started=4.0, slots=2)
+    assert found["first_step_s"] == 6.0
+    assert found["boundary_s"] == 1.0
+    assert found["turn_s"] is None
+    assert found["boundaries"] == 5
+
+
+def test_a_run_that_trained_nothing_has_no_figures():
+    assert figures([], started=4.0, slots=2) == {
+        "first_step_s": None,
+        "boundary_s": None,
+        "trial_start_s": None,
+        "perturbation_s": None,
+        "turn_s": None,
+        "boundaries": 0,
+    }
+
+
+def test_marks_of_several_processes_in_one_file_are_told_apart(tmp_path):
+    marks = [
+        {"what": "step", "time": 1.0, "pid": 7, "resumed": False},
+        {"what": "step", "time": 1.5, "pid": 8, "resumed": True},
+        {"what": "boundary", "time": 2.0, "pid": 7},
+        {"what": "boundary", "time": 3.0, "pid": 8},
+        {"what": "step", "time": 4.0, "pid": 7, "resumed": False},
+    ]
+    path = tmp_path / "marks.jsonl"
+    path.write_text("".join(json.dumps(mark) + "\n" for mark in marks), "utf-8")
+    assert marked_segments(path) == [
+        Segment(1.0, 7, "trial", [2.0]),
+        Segment(1.5, 8, "perturbation", [3.0]),
+        Segment(4.0, 7, "trial", []),
+    ]
+
+
+@pytest.mark.parametrize("size", JOBS)
+@pytest.mark.parametrize("method", ["grid", "random", "bayes", "asha", "pbt"])
+def test_every_method_is_given_the_same_epochs(size, method, tmp_path):
+    job = dataclasses.replace(JOBS[size], model="a/model", data="rows")
+    file = tmp_path / "sweep.yaml"
+    file.write_text(sweep_file(job, method), "utf-8")
+    spec = read_sweep(file).spec
+    assert spec.trial_limit == job.trials == len(job.configurations())
+    config = spec.default_config()
+    assert spec.epochs(config) == spec.boundaries(config) == job.epochs
+    assert spec.training_for(config)["per_device_train_batch_size"] == job.batch_size
+    arguments = yaml.safe_load(file.read_text("utf-8"))["training_arguments"]
+    assert arguments == job.training_arguments()
+
+
+@pytest.mark.parametrize("size", JOBS)
+def test_every_measurement_has_its_line_in_the_table(size):
+    there = names(JOBS[size])
+    text = "\n".join(page(size, JOBS[size].as_dict(), rows(**dict.fromkeys(there, 5.0))))
+    assert all(NAMES[name] in text for name in there if name in NAMES)
