@@ -21,6 +21,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from orchestrator import watchdog
 from orchestrator.checkpoints import checkpoint_path
 from orchestrator.errors import TrialError
 from orchestrator.hyperparameters import ConfiguredTrainer, follows_metric, reapply
@@ -113,11 +114,24 @@ class Boundaries(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Ask for a log line where the next boundary stands; note when the first step is done."""
+        watchdog.progress()
         if not self._has_stepped:
             self._has_stepped = True
             self._note(FIRST_STEP)
         if self._is_due(state):
             control.should_log = True
+
+    def on_substep_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """A part of an accumulated batch is progress too."""
+        watchdog.progress()
+
+    def on_prediction_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """An evaluated batch is progress."""
+        watchdog.progress()
 
     def on_log(
         self,

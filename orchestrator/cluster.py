@@ -141,3 +141,11 @@ def slots(spec: SweepSpec) -> int:
 
     there = ray.cluster_resources()
     return slots_for(spec, there.get("CPU", 0.0), there.get("GPU", 0.0))
+
+
+def gpus_of_a_trial(spec: SweepSpec) -> float:
+    """GPUs that one trial holds in the running Ray session, all its ranks together."""
+    import ray
+
+    there = ray.cluster_resources().get("GPU", 0.0)
+    return gpus_per_worker(spec, there) * spec.resources.workers

@@ -6,13 +6,20 @@ from dataclasses import dataclass
 
 from orchestrator.segment import Segment
 
+HUNG_AFTER_S = 600.0
+"""A trial that makes no progress for so long hangs, as long as nothing better is known."""
+
 
 @dataclass(frozen=True)
 class Train:
-    """Begin this segment and train until boundary `until` (K or more: to the end)."""
+    """Begin this segment and train until boundary `until` (K or more: to the end).
+
+    A worker whose training makes no progress for `hung_after_s` seconds ends its own process.
+    """
 
     segment: Segment
     until: int
+    hung_after_s: float = HUNG_AFTER_S
 
 
 @dataclass(frozen=True)
@@ -20,6 +27,7 @@ class GoOn:
     """Go on with the segment at hand until boundary `until`; 0: stand still at the next one."""
 
     until: int
+    hung_after_s: float = HUNG_AFTER_S
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,12 @@ may be given any trial. Nothing is ever paused and nothing restarts for an explo
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from orchestrator.commands import Command, GoOn, Leave, Release, Train
+from orchestrator.budgets import no_more_trials, used_up
+from orchestrator.commands import HUNG_AFTER_S, Command, GoOn, Leave, Release, Train
 from orchestrator.events import (
     CheckpointCommitted,
     Config,
@@ -34,6 +36,11 @@ from orchestrator.schedulers import Scheduler
 from orchestrator.segment import BoundaryReport, Segment, TrialFailure
 from orchestrator.state import StudyState, TrialRecord
 from search_spaces import SweepSpec
+
+_SLOW_BOUNDARIES = 10
+"""A trial hangs that makes no progress in the time of so many of the study's slowest boundary."""
+_HUNG_RETRIES = 1
+"""A hang is mostly one that comes again; `failures.max_retries` of 0 forbids this one too."""
 
 
 @dataclass
@@ -67,6 +74,7 @@ class Dispatcher:
             later, by `proposed`.
         observe: shows each event to the searcher and to whoever else looks on.
         boundaries: how many boundaries a configuration's budget has (default: by the spec).
+        gpus: how many GPUs a trial holds.
     """
 
     def __init__(
@@ -80,6 +88,7 @@ class Dispatcher:
         propose: Callable[[int], None],
         observe: Callable[[Event], None] = lambda event: None,
         boundaries: Callable[[Config], int] | None = None,
+        gpus: float = 0.0,
     ) -> None:
         self.spec = spec
         self.state = state
@@ -90,6 +99,7 @@ class Dispatcher:
         self._propose = propose
         self._observe = observe
         self._boundaries = boundaries or spec.boundaries
+        self._gpus = gpus
         self._workers: dict[str, _Worker] = {}
         self._uncommitted: dict[tuple[str, int], str] = {}
         self._unwritten: list[Event] = []
@@ -103,19 +113,20 @@ class Dispatcher:
     def worker_ready(self, worker: str, pid: int, node: str) -> None:
         """A worker started, or started again after it was lost."""
         if worker in self._workers:
-            self._lose(worker, "infrastructure", "its worker died and was started again")
+            text = "its worker died and was started again"
+            self._lose(worker, TrialFailure(kind="infrastructure", message=text))
         self._workers[worker] = _Worker(worker, pid, node)
         if self.over:  # it started too late to be of use
             self._outbox.append((worker, Release()))
         self._turn()
 
-    def worker_lost(self, worker: str, kind: str, message: str) -> None:
+    def worker_lost(self, worker: str, failure: TrialFailure) -> None:
         """A worker died, and what it had not committed with it.
 
-        kind: infrastructure, hung or out_of_memory.
+        failure: infrastructure, or what the trial at hand did to it: hung, out_of_memory.
         """
         if worker in self._workers:
-            self._lose(worker, kind, message)
+            self._lose(worker, failure)
             del self._workers[worker]
         self._turn()
 
@@ -133,6 +144,7 @@ class Dispatcher:
                 epoch=report.epoch,
                 step=report.step,
                 seconds=report.seconds,
+                gpus=self._gpus,
             )
         )
         if not place.leaving:  # else it was told to leave before this report came
@@ -141,6 +153,8 @@ class Dispatcher:
                 self._leave(place, ending)
             elif report.boundary >= place.until:
                 place.standing = True
+        if self._stopping is None and (limit := used_up(self.spec, self.state)):
+            self._begin_to_stop(limit)
         self._turn()
 
     def committed(
@@ -185,7 +199,7 @@ class Dispatcher:
         """
         place = self._workers[worker]
         if failure.kind == "infrastructure":
-            self._lose(worker, failure.kind, failure.message)
+            self._lose(worker, failure)
             place.standing = True
         else:
             place.ending = failed(trial, failure)
@@ -213,12 +227,16 @@ class Dispatcher:
         self._turn()
 
     def stop(self, reason: str) -> None:
-        """End the study at the next boundary of each running trial; resumable."""
-        self._begin_to_stop(reason)
-        self._turn()
+        """End the study at the next boundary of each running trial; resumable.
+
+        Once it is ending, another reason changes nothing.
+        """
+        if self._stopping is None:
+            self._begin_to_stop(reason)
+            self._turn()
 
     def _begin_to_stop(self, reason: str) -> None:
-        self._stopping = self._stopping or reason
+        self._stopping = reason
         for place in self._workers.values():
             if not place.standing and not place.leaving:
                 place.until = 0
@@ -308,7 +326,7 @@ class Dispatcher:
         place.standing = False
         place.until = self._prospects.until(record)
         if goes_on:
-            self._outbox.append((place.name, GoOn(place.until)))
+            self._outbox.append((place.name, GoOn(place.until, self._hung_after_s)))
             return
         place.trial = record.id
         standing = self.state.standing(record.id)
@@ -334,7 +352,7 @@ class Dispatcher:
             checkpoint=standing.checkpoint,
             best=record.best,
         )
-        self._outbox.append((place.name, Train(segment, place.until)))
+        self._outbox.append((place.name, Train(segment, place.until, self._hung_after_s)))
 
     def _open(self) -> list[TrialRecord]:
         return [self.state.trials[trial] for trial in self.state.open_trials]
@@ -342,15 +360,7 @@ class Dispatcher:
     def _may_propose(self) -> bool:
         if self._stopping or self._asked or self.state.exhausted:
             return False
-        limit = self.spec.trial_limit
-        if limit is not None and len(self.state.trials) >= limit:
-            return False
-        if self.spec.budget.epochs is None or self._scheduler.collective:
-            return True  # a population is paid for as a whole: the sweep file's rules see to it
-        spent = sum(t.epochs_done if t.ended else t.epochs for t in self.state.trials.values())
-        return (
-            spent + self.spec.epochs(self.spec.default_config()) <= self.spec.budget.epochs + 1e-9
-        )
+        return no_more_trials(self.spec, self.state) is None
 
     def _leave(self, place: _Worker, ending: TrialEnded | None) -> None:
         place.ending, place.leaving, place.standing = ending, True, False
@@ -363,21 +373,41 @@ class Dispatcher:
         if ending is not None:
             self._end(ending)
 
-    def _lose(self, worker: str, kind: str, message: str) -> None:
+    @property
+    def _hung_after_s(self) -> float:
+        given = self.spec.failures.hung_after_s
+        return given or max(HUNG_AFTER_S, _SLOW_BOUNDARIES * self.state.slowest_s)
+
+    def _lose(self, worker: str, failure: TrialFailure) -> None:
+        """Its trial is interrupted; so are those of which it took a checkpoint along."""
         place = self._workers[worker]
         hit = {trial for (trial, _), on in self._uncommitted.items() if on == worker}
         hit |= {place.trial} if place.trial is not None else set()
         self._forget_uncommitted(lambda who, at, on: on == worker)
-        place.trial, place.ending, place.leaving = None, None, False
+        at_hand, place.trial = place.trial, None
+        place.ending, place.leaving = None, False
         for trial in sorted(hit):
-            record = self.state.trials[trial]
-            if record.ended:
+            if self.state.trials[trial].ended:
                 continue
-            if record.retries < self.spec.failures.max_retries:
-                self._write(TrialInterrupted(trial=trial, failure=kind, message=message))
-                continue
-            text = f"{message}; given up after {record.retries} retries (failures.max_retries)"
-            self._end(failed(trial, TrialFailure(kind=kind, message=text)))
+            bystander = TrialFailure(kind="infrastructure", message=failure.message)
+            self._interrupt(trial, failure if trial == at_hand else bystander)
+
+    def _interrupt(self, trial: str, failure: TrialFailure) -> None:
+        """The trial is taken up again, unless that was tried often enough."""
+        most, key = self.spec.failures.max_retries, "failures.max_retries"
+        if failure.kind == "hung":
+            most, key = min(most, _HUNG_RETRIES), "a trial that hangs is tried twice at most"
+        retries = self.state.trials[trial].interruptions.get(failure.kind, 0)
+        if retries < most:
+            self._write(
+                TrialInterrupted(
+                    trial=trial, failure=failure.kind, message=failure.message, log=failure.log
+                )
+            )
+            return
+        times = "retry" if retries == 1 else "retries"
+        text = f"{failure.message}; given up after {retries} {times} ({key})"
+        self._end(failed(trial, dataclasses.replace(failure, message=text)))
 
     def _forget_uncommitted(self, which: Callable[[str, int, str], bool]) -> None:
         lost = [key for key, on in self._uncommitted.items() if which(*key, on)]
@@ -388,18 +418,18 @@ class Dispatcher:
         self._write(ending)
         limit = self.spec.failures.stop_after
         failed_trials = self.state.with_state("failed") if ending.state == "failed" else []
-        if limit is not None and len(failed_trials) >= limit:
+        if limit is not None and len(failed_trials) >= limit and self._stopping is None:
             self._begin_to_stop(f"{limit} trials failed (failures.stop_after)")
 
     def _end_if_done(self) -> None:
         if self._asked or not self._workers or not all(w.standing for w in self._workers.values()):
             return
         open_trials = self._prospects.open_trials()
-        if self._stopping:
+        exhausted = self.state.exhausted or no_more_trials(self.spec, self.state)
+        if not open_trials and exhausted is not None:
+            self._finish("failed" if self.state.best is None else "finished", exhausted)
+        elif self._stopping:
             self._finish("stopped", self._stopping)
-        elif not open_trials and not self._may_propose():
-            usable = self.state.best is not None
-            self._finish("finished" if usable else "failed", self.state.exhausted or "")
         elif open_trials and not self._uncommitted:
             raise RuntimeError(
                 "the study is stuck: every worker waits and nothing is left to wait for: "

@@ -25,6 +25,7 @@ from typing import Any
 import psutil
 
 from orchestrator.best_model import link_model
+from orchestrator.budgets import used_up
 from orchestrator.commands import Command
 from orchestrator.dispatch import Dispatcher
 from orchestrator.errors import DiskFull, Interrupted, StudyError
@@ -36,6 +37,7 @@ from orchestrator.sampler_process import Answer, open_searcher
 from orchestrator.schedulers import make_scheduler
 from orchestrator.segment import BoundaryReport, TrialFailure
 from orchestrator.state import StudyState
+from orchestrator.watchdog import take_stacks
 from search_spaces import SweepSpec
 
 OnEvent = Callable[[Event, StudyState], None]
@@ -94,6 +96,8 @@ class Driver:
         self._signal: int | None = None
         self._waiting = False
         self._open = False
+        self._began = 0.0
+        self._gpus = 0.0
         self._stillborn = 0
         self._others: set[int] = set()
         self._early: list[tuple[str, Message]] = []
@@ -128,6 +132,7 @@ class Driver:
         history: Sequence[Event],
         first: Sequence[Event],
         rows: int,
+        spent_s: float = 0.0,
     ) -> None:
         """Begin: the data is ready, Ray is, the folder is ours.
 
@@ -136,10 +141,14 @@ class Driver:
             history: what stands in it already.
             first: events to begin with.
             rows: rows of the training split.
+            spent_s: seconds that the study has run before.
         """
         from orchestrator.tracking.service import make_tracking
 
         self._journal = journal
+        self._began = time.monotonic() - spent_s
+        if self.spec.budget.gpu_hours is not None and not self._gpus:
+            self._on_notice("budget.gpu_hours does not count here: trials take no GPU.")
         scheduler = make_scheduler(self.spec)
         self._retention = Retention(self.state, scheduler)
         for event in [*history, *first]:
@@ -161,6 +170,7 @@ class Driver:
             propose=self._propose,
             observe=self._observe,
             boundaries=lambda config: boundaries_of(self.spec, config, rows),
+            gpus=self._gpus,
         )
         with self._lock:
             self._open = True
@@ -176,14 +186,11 @@ class Driver:
             Interrupted: by a signal; the journal says so.
             StudyError: it cannot go on.
         """
-        deadline = self.spec.budget.wall_clock_s
-        started = time.monotonic()
         self._waiting = True
         self._handle_signals()  # again: Ray has put its own handler for SIGTERM in between
         while not self._woken.wait(_POLL_S):
-            if deadline is not None and time.monotonic() - started > deadline:
-                self._stop("budget.wall_clock is used up")
-                deadline = None
+            if self.spec.budget.wall_clock_s is not None:
+                self._stop_if_used_up()
             if stop_request(self.folder).exists():
                 self._stop("by `sweep stop`")
                 stop_request(self.folder).unlink(missing_ok=True)
@@ -221,7 +228,7 @@ class Driver:
 
     def _work(self) -> None:
         try:
-            from orchestrator.cluster import join_ray, slots
+            from orchestrator.cluster import gpus_of_a_trial, join_ray, slots
 
             join_ray(self._address)
             import ray
@@ -239,6 +246,7 @@ class Driver:
                 self._make_rank or trainer_rank,
             )
             count = slots(self.spec)
+            self._gpus = gpus_of_a_trial(self.spec)
             self._ready.set()
             if self._ended.is_set():
                 return
@@ -280,8 +288,8 @@ class Driver:
                 dispatcher.failed(worker, trial, failure, usable=message["usable"])
             case {"what": "unwritable", "errno": number, "text": text}:
                 raise disk_error(self.folder, OSError(number, text))
-            case {"what": "lost"}:
-                self._lost(worker)
+            case {"what": "lost", "text": text}:
+                self._lost(worker, text)
             case {"what": "unusable", "pid": pid, "node": node, "text": text, "log": log}:
                 self._pids[worker] = (node, pid)
                 raise StudyError(
@@ -291,7 +299,7 @@ class Driver:
             case _:
                 raise RuntimeError(f"worker {worker} sent what nobody knows: {message}")
 
-    def _lost(self, worker: str) -> None:
+    def _lost(self, worker: str, text: str) -> None:
         node, pid = self._pids.pop(worker, ("", 0))
         if not pid:
             self._stillborn += 1
@@ -300,8 +308,17 @@ class Driver:
                     f"worker processes die before they are ready, {_STILLBORN} in a row.",
                     mend="see Ray's logs of this session; often a node has too little memory.",
                 )
-        text = f"the worker process {pid} on {node} died"
-        self.dispatcher.worker_lost(worker, "infrastructure", text)
+        self.dispatcher.worker_lost(worker, self._why_lost(worker, node, pid, text))
+
+    def _why_lost(self, worker: str, node: str, pid: int, text: str) -> TrialFailure:
+        """What killed a worker, as far as it can be known from here."""
+        for trial in self.state.open_trials:
+            stacks = take_stacks(self.folder / "trials" / trial, worker, pid)
+            if stacks:
+                message = f"training made no progress until its process {pid} on {node} was ended"
+                return TrialFailure(kind="hung", message=message, log=stacks)
+        message = f"the worker process {pid} on {node} died"
+        return TrialFailure(kind="infrastructure", message=message)
 
     # Called by the Dispatcher, under the lock -------------------------------------------------
 
@@ -359,6 +376,12 @@ class Driver:
             remove(self.folder / checkpoint.path)
         except OSError as error:
             self._on_notice(f"{checkpoint.path} is not needed, but cannot be deleted: {error}")
+
+    def _stop_if_used_up(self) -> None:
+        with self._guarded():
+            limit = used_up(self.spec, self.state, time.monotonic() - self._began)
+            if limit is not None:
+                self.dispatcher.stop(limit)
 
     def _stop(self, reason: str) -> None:
         with self._guarded():

@@ -15,7 +15,7 @@ Config = dict[str, Any]
 """One point of the space: searched name -> value."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
     """Base of all events; `kind` is the word that stands in the journal line."""
 
@@ -26,7 +26,7 @@ class Event:
         return {"event": self.kind, **dataclasses.asdict(self)}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StudyStarted(Event):
     """First line of every journal."""
 
@@ -41,7 +41,7 @@ class StudyStarted(Event):
     host: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrialProposed(Event):
     """A searcher gave configuration number `number`; origin: default, warm_start, searcher."""
 
@@ -54,7 +54,7 @@ class TrialProposed(Event):
     epochs: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SearchExhausted(Event):
     """The searcher has no configuration `number`, and will have none after it."""
 
@@ -63,7 +63,7 @@ class SearchExhausted(Event):
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SegmentStarted(Event):
     """A worker took the trial up at `boundary` (0: from scratch) with this configuration.
 
@@ -84,13 +84,13 @@ class SegmentStarted(Event):
     start_checkpoint: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Reported(Event):
     """The evaluation at a boundary. `value` is the study's metric, None when not finite.
 
     `seconds` is the time since the segment's last boundary (or its start), training and
     evaluation together; `epoch` the position in epochs of the current configuration; `step`
-    the optimizer step.
+    the optimizer step; `gpus` how many GPUs the trial held meanwhile.
     """
 
     kind: ClassVar[str] = "reported"
@@ -102,9 +102,10 @@ class Reported(Event):
     epoch: float
     step: int
     seconds: float
+    gpus: float = 0.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CheckpointCommitted(Event):
     """The trial's state at `boundary` stands complete on disk; `path` is relative to the study."""
 
@@ -117,7 +118,7 @@ class CheckpointCommitted(Event):
     size_bytes: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CheckpointLost(Event):
     """A committed checkpoint was found damaged or gone; it does not count any more."""
 
@@ -128,7 +129,7 @@ class CheckpointLost(Event):
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Decided(Event):
     """A scheduler's decision at a boundary: continue, stop or exploit.
 
@@ -144,17 +145,21 @@ class Decided(Event):
     reason: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrialInterrupted(Event):
-    """The trial lost its worker (class infrastructure or hung) and will be taken up again."""
+    """The trial lost its worker (class infrastructure or hung) and will be taken up again.
+
+    `log`: for a hung trial, the stacks of its process when it was ended.
+    """
 
     kind: ClassVar[str] = "trial_interrupted"
     trial: str
     failure: str
     message: str
+    log: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrialEnded(Event):
     """The trial is over. state: finished, stopped (early, by a scheduler or a budget), failed.
 
@@ -169,15 +174,32 @@ class TrialEnded(Event):
     log: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialExtended(Event):
+    """A member of a population has more boundaries and epochs than before.
+
+    One that had finished is open again, at its former last boundary.
+    """
+
+    kind: ClassVar[str] = "trial_extended"
+    trial: str
+    boundaries: int
+    epochs: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StudyResumed(Event):
-    """A new driver took the study up."""
+    """A new driver took the study up.
+
+    `changes`: what `sweep resume --set` changed about it; dotted key -> value, None: taken out.
+    """
 
     kind: ClassVar[str] = "study_resumed"
     host: dict[str, Any] = field(default_factory=dict)
+    changes: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StudyEnded(Event):
     """state: finished, failed (no usable result), interrupted."""
 
@@ -199,10 +221,13 @@ KINDS: dict[str, type[Event]] = {
         Decided,
         TrialInterrupted,
         TrialEnded,
+        TrialExtended,
         StudyResumed,
         StudyEnded,
     )
 }
+
+_FIELDS = {kind: frozenset(f.name for f in dataclasses.fields(cls)) for kind, cls in KINDS.items()}
 
 
 def event_from_dict(data: dict[str, Any]) -> Event:
@@ -216,5 +241,5 @@ def event_from_dict(data: dict[str, Any]) -> Event:
         TypeError: a field is missing.
     """
     cls = KINDS[data["event"]]
-    known = {f.name for f in dataclasses.fields(cls)}
+    known = _FIELDS[data["event"]]
     return cls(**{k: v for k, v in data.items() if k in known})

@@ -20,12 +20,14 @@ from dataclasses import dataclass, field
 
 from orchestrator.events import (
     CheckpointCommitted,
+    CheckpointLost,
     Config,
     Decided,
     Event,
     Reported,
     SearchExhausted,
     TrialEnded,
+    TrialExtended,
     TrialProposed,
 )
 from orchestrator.schedulers import NEVER, Scheduler
@@ -118,6 +120,7 @@ class Population(Scheduler):
         self._explore = explore
         self._members: dict[str, _Member] = {}
         self._open: set[int] = set()
+        self._wanted: dict[int, frozenset[str]] = {}
 
     @classmethod
     def of(cls, spec: SweepSpec) -> Population:
@@ -150,6 +153,7 @@ class Population(Scheduler):
 
     def observe(self, event: Event) -> None:
         """Learn of members, reports, commits, decisions and ends."""
+        self._wanted.clear()
         match event:
             case TrialProposed(trial=trial):
                 self._members[trial] = _Member(trial, event.number, event.boundaries, event.config)
@@ -163,10 +167,20 @@ class Population(Scheduler):
                     self._open.add(boundary)
             case CheckpointCommitted(trial=trial, boundary=boundary):
                 self._members[trial].committed.add(boundary)
+            case CheckpointLost(trial=trial, boundary=boundary):
+                self._members[trial].committed.discard(boundary)
             case Decided(trial=trial, boundary=boundary):
                 self._members[trial].decided[boundary] = event
             case TrialEnded(trial=trial, state=state):
                 self._members[trial].ended = state
+            case TrialExtended(trial=trial):
+                member = self._members[trial]
+                member.boundaries = event.boundaries
+                member.ended = None if member.ended == "finished" else member.ended
+                # Its last boundary of before is one like any other now.
+                self._open |= {
+                    b for b in member.costs if b % self._interval == 0 and member.awaits(b)
+                }
 
     def until(self, trial: str, boundary: int) -> int:
         """The next boundary at which this member's generation is compared."""
@@ -192,13 +206,18 @@ class Population(Scheduler):
 
     def keeps(self, trial: str, boundary: int) -> bool:
         """Whether a member that is still to decide at this boundary may choose this donor."""
-        member = self._members[trial]
-        if boundary % self._interval or boundary >= member.boundaries:
+        if boundary % self._interval or boundary >= self._members[trial].boundaries:
             return False
+        if boundary not in self._wanted:  # asked for every member between two events
+            self._wanted[boundary] = frozenset(self._donors(boundary))
+        return trial in self._wanted[boundary]
+
+    def _donors(self, boundary: int) -> list[str]:
+        """Whom members that are still to decide at this boundary may choose."""
         if not self._incomplete and not any(m.awaits(boundary) for m in self._members.values()):
-            return False
-        donors = self._ranking(boundary)[: _share(self._size, self._quantile_fraction)]
-        return member.may_donate(boundary) and member in donors
+            return []
+        first = self._ranking(boundary)[: _share(self._size, self._quantile_fraction)]
+        return [m.id for m in first if m.may_donate(boundary)]
 
     @property
     def _incomplete(self) -> bool:

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import StudyUnreadable
+from orchestrator.events import StudyResumed
 from orchestrator.journal import JOURNAL, Contents, read_journal
 from orchestrator.lock import owner
 from orchestrator.state import StudyState, TrialRecord
 from search_spaces import SweepSpec
+from search_spaces.extending import changed
 
 SPECIFICATION = "spec.json"
 SWEEP_FILE = "sweep.yaml"
@@ -27,6 +29,7 @@ class StudyResult:
     """A study as its folder tells it.
 
     Attributes:
+        spec: as the study began, with what was changed about it since.
         running: who writes to it now; None when nobody does.
         notes: what a reader should know about the folder (a torn last line, say).
     """
@@ -125,6 +128,9 @@ def read_study(folder: Path) -> StudyResult:
     spec_file = folder / SPECIFICATION
     try:
         spec = SweepSpec.model_validate(json.loads(spec_file.read_text("utf-8")))
+        for entry in contents.entries:
+            if isinstance(entry.event, StudyResumed) and entry.event.changes:
+                spec = changed(spec, entry.event.changes)
     except (OSError, ValueError) as error:
         raise StudyUnreadable(
             f"{spec_file}: the study's specification cannot be read: {error}.",

@@ -2,13 +2,13 @@
 
 Only names them; deleting is the caller's. References are counted over what the state knows: the
 study's best, each trial's best of its lineage, where each open trial can be taken up (with the
-best that comes along, and the checkpoint before it), and what the scheduler may still hand to a
-receiver.
+best that comes along, and the checkpoint before it), what the scheduler may still hand to a
+receiver, and the last one of each finished member of a population, which can be extended.
 """
 
 from __future__ import annotations
 
-from orchestrator.events import CheckpointCommitted, Event, SegmentStarted
+from orchestrator.events import CheckpointCommitted, Event, Reported, SegmentStarted
 from orchestrator.schedulers import Scheduler
 from orchestrator.state import StudyState, TrialRecord
 
@@ -26,18 +26,20 @@ class Retention:
         self._scheduler = scheduler
         self._kept: dict[str, dict[str, CheckpointCommitted]] = {}
         self._touched: dict[str, None] = {}
+        self._best: str | None = None
 
     def observe(self, event: Event) -> None:
         """Take note of an event that the state has just applied."""
         trial = getattr(event, "trial", None)
-        if trial is not None:
+        if trial is not None and not isinstance(event, Reported):  # a report replaces nothing
             self._touched[trial] = None
         if isinstance(event, SegmentStarted) and event.start_trial:
             self._touched[event.start_trial] = None
         if isinstance(event, CheckpointCommitted):
             self._kept.setdefault(event.trial, {})[event.path] = event
             if self._state.best and self._state.best.checkpoint == event.path:
-                self._touched.update(dict.fromkeys(self._kept))  # the former best may go
+                former, self._best = self._best, event.trial
+                self._touched |= {} if former is None else {former: None}
 
     def unused(self) -> list[CheckpointCommitted]:
         """Checkpoints that nothing refers to; each is named once.
@@ -46,6 +48,8 @@ class Retention:
         at; members of a population refer to each other's, and there are few of them.
         """
         touched, self._touched = self._touched, {}
+        if not touched:
+            return []
         trials = self._state.trials
         names = list(trials) if self._scheduler.collective else list(touched)
         used = {self._state.best.checkpoint} if self._state.best else set()
@@ -63,12 +67,17 @@ class Retention:
 
     def _references(self, record: TrialRecord) -> set[str]:
         used = {record.best.checkpoint} if record.best else set()
-        boundaries = {b for b in record.checkpoints if self._scheduler.keeps(record.id, b)}
+        # Of all that were committed, most of which are deleted by now, those that stand.
+        kept = sorted({c.boundary for c in self._kept.get(record.id, {}).values()})
+        kept = [boundary for boundary in kept if boundary in record.checkpoints]
+        boundaries = {b for b in kept if self._scheduler.keeps(record.id, b)}
         used |= {record.checkpoints[b].path for b in boundaries}
+        if self._scheduler.collective and record.state == "finished":
+            used.add(self._state.standing(record.id).checkpoint or "")
         if not record.ended:
             standing = self._state.standing(record.id)
             used.add(standing.checkpoint or "")
-            for boundary in sorted(record.checkpoints)[-2:]:  # should the newest be damaged
+            for boundary in kept[-2:]:  # should the newest be damaged
                 used.add(record.checkpoints[boundary].path)
             boundaries |= {standing.boundary}
         for boundary in boundaries:

@@ -25,6 +25,7 @@ from orchestrator.events import (
     StudyResumed,
     StudyStarted,
     TrialEnded,
+    TrialExtended,
     TrialInterrupted,
     TrialProposed,
 )
@@ -49,7 +50,7 @@ class Standing:
         return self.boundary == 0 or self.checkpoint is not None
 
 
-@dataclass
+@dataclass(slots=True)
 class TrialRecord:
     """One trial. state: waiting, running, finished, stopped, failed.
 
@@ -57,8 +58,11 @@ class TrialRecord:
         boundary: the last boundary reported on the current line of descent.
         reports: the newest report of each boundary this trial itself came to.
         best: the best committed evaluation of the trial's lineage; None until there is one.
-        best_at: the same, as it stood after each committed boundary (donors are read there).
-        retries: interruptions so far.
+        best_at: the same, as it stood after each committed boundary, which ascend (donors are
+            read there).
+        exploit: the last decision to copy a donor; None when there was none.
+        newest: the last boundary whose checkpoint is committed; 0 when there is none.
+        interruptions: how often it lost its worker, by class (infrastructure, hung).
     """
 
     id: str
@@ -75,16 +79,12 @@ class TrialRecord:
     segments: list[SegmentStarted] = field(default_factory=list)
     best: Best | None = None
     best_at: dict[int, Best] = field(default_factory=dict)
-    retries: int = 0
+    exploit: Decided | None = None
+    newest: int = 0
+    interruptions: dict[str, int] = field(default_factory=dict)
     failure: str | None = None
     message: str = ""
     log: str = ""
-
-    @property
-    def exploit(self) -> Decided | None:
-        """The last decision to copy a donor; None when there was none."""
-        copies = [d for d in self.decisions.values() if d.action == "exploit"]
-        return max(copies, key=lambda d: d.boundary, default=None)
 
     @property
     def config(self) -> Config:
@@ -98,6 +98,11 @@ class TrialRecord:
         return self.state in ("finished", "stopped", "failed")
 
     @property
+    def retries(self) -> int:
+        """Interruptions so far."""
+        return sum(self.interruptions.values())
+
+    @property
     def epochs_done(self) -> float:
         """Epochs trained on the current line of descent, by its last report."""
         return self.epochs * self.boundary / self.boundaries
@@ -109,8 +114,7 @@ class TrialRecord:
 
     def best_before(self, boundary: int) -> Best | None:
         """The lineage's best committed evaluation up to and including `boundary`."""
-        at = max((b for b in self.best_at if b <= boundary), default=None)
-        return None if at is None else self.best_at[at]
+        return next((self.best_at[b] for b in reversed(self.best_at) if b <= boundary), None)
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,10 @@ class StudyState:
         self.trials: dict[str, TrialRecord] = {}
         self.open_trials: dict[str, None] = {}  # an ordered set: 10,000 ended trials cost nothing
         self.best: StudyBest | None = None
+        self.slowest_s = 0.0
+        """The longest that any boundary took, in seconds."""
+        self.gpu_seconds = 0.0
+        """Seconds of training and evaluation times the GPUs that were held; re-runs count."""
 
     def better(self, a: float, b: float) -> bool:
         """Whether value a beats b under the study's goal (equal does not)."""
@@ -151,9 +159,8 @@ class StudyState:
         record = self.trials[trial]
         exploit = record.exploit
         origin = exploit.boundary if exploit else 0
-        own = max((b for b in record.checkpoints if b > origin), default=None)
-        if own is not None:
-            return Standing(trial, own, record.checkpoints[own].path)
+        if record.newest > origin:
+            return Standing(trial, record.newest, record.checkpoints[record.newest].path)
         if exploit and exploit.donor:
             committed = self.trials[exploit.donor].checkpoints.get(origin)
             return Standing(exploit.donor, origin, committed.path if committed else None)
@@ -223,6 +230,8 @@ class StudyState:
             case Reported():
                 record.reports[event.boundary] = event
                 record.boundary = event.boundary
+                self.slowest_s = max(self.slowest_s, event.seconds)
+                self.gpu_seconds += event.seconds * event.gpus
             case CheckpointCommitted():
                 self._commit(record, event)
             case CheckpointLost():
@@ -230,18 +239,27 @@ class StudyState:
             case Decided():
                 record.decisions[event.boundary] = event
                 if event.action == "exploit" and event.donor is not None:
+                    record.exploit = event
                     self._descend(record, self.trials[event.donor], event.boundary)
             case TrialInterrupted():
                 record.state = "waiting"
-                record.retries += 1
+                seen = record.interruptions
+                seen[event.failure] = seen.get(event.failure, 0) + 1
                 record.boundary = self.standing(record.id).boundary
             case TrialEnded():
                 record.state, record.failure = event.state, event.failure
                 record.message, record.log = event.message, event.log
                 del self.open_trials[record.id]
+            case TrialExtended():
+                record.boundaries, record.epochs = event.boundaries, event.epochs
+                if record.state == "finished":
+                    record.state = "waiting"
+                    record.boundary = self.standing(record.id).boundary
+                    self.open_trials = {t: None for t, r in self.trials.items() if not r.ended}
 
     def _commit(self, record: TrialRecord, event: CheckpointCommitted) -> None:
         record.checkpoints[event.boundary] = event
+        record.newest = max(record.newest, event.boundary)
         report = record.reports.get(event.boundary)
         if report is None or report.value is None:
             return
@@ -266,6 +284,7 @@ class StudyState:
     def _lose(self, record: TrialRecord, event: CheckpointLost) -> None:
         """Forget a checkpoint wherever it was the best; the next best that is kept takes over."""
         record.checkpoints.pop(event.boundary, None)
+        record.newest = max(record.checkpoints, default=0)
         for other in self.trials.values():
             if all(best.checkpoint != event.path for best in other.best_at.values()):
                 continue

@@ -14,20 +14,29 @@ import json
 import os
 import platform
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from orchestrator.budgets import running_seconds
 from orchestrator.checkpoints import remove_remnants
 from orchestrator.driver import Driver, OnEvent, OnNotice, stop_request
 from orchestrator.errors import StudyError, StudyTaken, StudyUnreadable, Unfit
-from orchestrator.events import CheckpointCommitted, CheckpointLost, StudyResumed, StudyStarted
+from orchestrator.events import (
+    CheckpointCommitted,
+    CheckpointLost,
+    Event,
+    StudyResumed,
+    StudyStarted,
+)
+from orchestrator.extending import extended_trials, going_on, refuse_lost
 from orchestrator.journal import JOURNAL, Journal, length_file
 from orchestrator.lock import StudyLock
 from orchestrator.manifest import CheckpointError, verify
 from orchestrator.results import SPECIFICATION, SWEEP_FILE, StudyResult, read_study
 from orchestrator.state import StudyState
 from search_spaces import Choice, Config, Sweep, SweepSpec
+from search_spaces.extending import EPOCHS
 
 CACHE = ".cache"
 _VERSIONS = ("sweep-orchestrator", "ray", "torch", "transformers", "optuna", "datasets")
@@ -112,6 +121,7 @@ def run_study(
 
 def resume_study(
     folder: Path,
+    overrides: Sequence[str] = (),
     *,
     address: str | None = None,
     on_event: OnEvent = lambda event, state: None,
@@ -126,27 +136,27 @@ def resume_study(
 
     Args:
         folder: the study's folder; the other arguments are those of `run_study`.
+        overrides: `key=value` each, to extend it: limits only, and a population's epochs; one
+            that came to its end by a limit goes on then. See `search_spaces/extending.py`.
 
     Raises:
+        SpecError: a key may not change, or a value does not fit.
         StudyTaken: another process writes to it.
         StudyUnreadable: its state cannot be read; nothing was changed.
         StudyError: it has come to its end, or see `orchestrator.errors`.
     """
     before = read_study(folder)
-    if before.state.state in ("finished", "failed"):
-        raise StudyError(
-            f"{folder}: the study has come to its end ({before.state.state}).",
-            mend=f"look at it with `sweep show {folder}`.",
-        )
+    going_on(before, overrides)
     with contextlib.ExitStack() as exits:
         lock = StudyLock(folder, floor=before.contents.epoch, on_notice=on_notice)
         exits.callback(lock.release)
         past = read_study(folder)  # again: nobody else writes from here on
+        spec, changes = going_on(past, overrides)
         remove_remnants(folder)
         stop_request(folder).unlink(missing_ok=True)
         cache = folder.parent / CACHE
         driver = Driver(
-            past.spec,
+            spec,
             folder,
             cache,
             address=address,
@@ -157,16 +167,21 @@ def resume_study(
         exits.enter_context(driver.signals())
         exits.callback(driver.close)
         driver.start()
-        rows = prepare(past.spec, cache, on_notice)
+        rows = prepare(spec, cache, on_notice)
         driver.ready()
         for note in past.notes:
             on_notice(f"{folder}: {note}.")
         history = [entry.event for entry in past.contents.entries]
-        lost = damaged_checkpoints(past)
+        extended = extended_trials(spec, past.state, rows) if EPOCHS in changes else []
+        first: list[Event] = [StudyResumed(host=_host(), changes=changes), *extended]
+        state = StudyState.of([*history, *first])
+        lost = damaged_checkpoints(past, state)
         for event in lost:
             on_notice(f"trial {event.trial}: {event.reason}; the checkpoint before it is used.")
+        refuse_lost(state, extended, past.state)
         journal = Journal(folder / JOURNAL, past.contents, lock)
-        driver.open(journal, history, [*lost, StudyResumed(host=_host())], rows)
+        spent_s = running_seconds(past.contents.entries)
+        driver.open(journal, history, [*first, *lost], rows, spent_s)
         driver.wait()
     return read_study(folder)
 
@@ -190,9 +205,16 @@ def request_stop(folder: Path) -> str:
     return running
 
 
-def damaged_checkpoints(study: StudyResult) -> list[CheckpointLost]:
-    """Checkpoints that trials would go on from, or that are the best, and do not verify."""
-    state = StudyState.of(entry.event for entry in study.contents.entries)
+def damaged_checkpoints(
+    study: StudyResult, state: StudyState | None = None
+) -> list[CheckpointLost]:
+    """Checkpoints that trials would go on from, or that are the best, and do not verify.
+
+    Args:
+        study: as it was read.
+        state: of the study, if more is known than was read; the losses are folded in.
+    """
+    state = state or StudyState.of(entry.event for entry in study.contents.entries)
     lost: list[CheckpointLost] = []
     while True:
         wanted = {state.best.checkpoint} if state.best else set()

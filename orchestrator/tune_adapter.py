@@ -14,6 +14,7 @@ import logging
 import tempfile
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -48,10 +49,19 @@ class _Losses(tune.Callback):
         self._receive = receive
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._receive(trial.config["worker"], {"what": "lost"})
+        self._receive(trial.config["worker"], {"what": "lost", "text": _last_error(trial)})
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
+
+
+def _last_error(trial: Any) -> str:
+    """What Ray says of the newest death; its file is the only place where it says so."""
+    try:
+        text = Path(trial.error_file).read_text("utf-8", "replace")
+    except (OSError, TypeError):  # no file yet
+        return ""
+    return text.rpartition("Failure # ")[2]
 
 
 class _WhenTold(tune.Stopper):

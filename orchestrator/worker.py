@@ -8,6 +8,7 @@ one serves commands, one (in `CheckpointWriter`) writes; the rank keeps the Trai
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -15,7 +16,7 @@ import queue
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,9 @@ from typing import Any
 import ray
 from ray.tune import Trainable
 
+from orchestrator import watchdog
 from orchestrator.checkpoints import CheckpointWriter, checkpoint_path
-from orchestrator.commands import Command, GoOn, Leave, Release, Train
+from orchestrator.commands import HUNG_AFTER_S, Command, GoOn, Leave, Release, Train
 from orchestrator.errors import TrialError
 from orchestrator.segment import BoundaryReport, Segment
 from search_spaces import SweepSpec
@@ -89,6 +91,7 @@ class TrialWorker(Trainable):
         self._tracker: Any = None
         self._segment: Segment | None = None
         self._next: Command | None = None
+        self._hung_after_s = HUNG_AFTER_S
         self._address = f"{self._name}/{_node()}/{os.getpid()}"
         self._tell("ready", pid=os.getpid(), node=_node(), address=self._address)
         threading.Thread(target=self._serve, name="serve", daemon=True).start()
@@ -118,9 +121,11 @@ class TrialWorker(Trainable):
             while True:
                 command, self._next = self._next, None
                 match command or self._ask(wait=True):
-                    case Train(segment=segment, until=until):
+                    case Train(segment=segment, until=until, hung_after_s=seconds):
+                        self._hung_after_s = seconds
                         self._attempt(segment, until, begin=True)
-                    case GoOn(until=until) if self._segment is not None and until > 0:
+                    case GoOn(until=until, hung_after_s=seconds) if self._segment and until > 0:
+                        self._hung_after_s = seconds
                         self._attempt(self._segment, until, begin=False)
                     case Leave():
                         self._leave()
@@ -146,11 +151,14 @@ class TrialWorker(Trainable):
             if begin and self._tracker is None:
                 self._tracker = ray.get(self._context.mailbox.tracker.remote())
             if begin:
-                self._rank.begin(segment)
+                with self._watched(segment):
+                    self._rank.begin(segment)
             self._train(segment, until, started)
         except TrialError as error:
             self._segment = None
-            self._rank.stop()
+            with self._watched(segment):
+                self._rank.stop()
+            watchdog.leave()
             self._writer.flush()
             self._tell(
                 "failed",
@@ -167,7 +175,8 @@ class TrialWorker(Trainable):
 
     def _train(self, segment: Segment, until: int, started: float) -> None:
         while True:
-            report = self._rank.advance()
+            with self._watched(segment):
+                report = self._rank.advance()
             # The checkpoint before is on disk first: so a fault costs one boundary at most.
             self._writer.flush()
             seconds = time.monotonic() - started
@@ -179,10 +188,9 @@ class TrialWorker(Trainable):
                 segment=segment.segment,
                 report=dataclasses.asdict(report),
             )
-            if report.is_best or not report.last:
-                self._save(
-                    segment, report, droppable=not report.is_best and report.boundary != until
-                )
+            if report.is_best or not report.last or self._context.spec.method == "pbt":
+                superseded = not report.last and report.boundary != until
+                self._save(segment, report, droppable=superseded and not report.is_best)
             if report.last:
                 return
             match self._ask(wait=False):
@@ -233,10 +241,23 @@ class TrialWorker(Trainable):
     def _leave(self) -> None:
         if self._segment is None:
             return
-        trial, self._segment = self._segment.trial, None
+        segment, self._segment = self._segment, None
         self._writer.flush()
-        self._rank.stop()
-        self._tell("left", trial=trial)
+        with self._watched(segment):
+            self._rank.stop()
+        watchdog.leave()
+        self._tell("left", trial=segment.trial)
+
+    @contextlib.contextmanager
+    def _watched(self, segment: Segment) -> Iterator[None]:
+        """Training is under way: this process ends if it says nothing for too long."""
+        folder = self._context.study_folder / "trials" / segment.trial
+        with contextlib.suppress(OSError):  # no room for a file: training says so in its own words
+            watchdog.watch(watchdog.stack_file(folder, self._name, os.getpid()), self._hung_after_s)
+        try:
+            yield
+        finally:
+            watchdog.rest()
 
 
 def _node() -> str:

@@ -110,11 +110,14 @@ class ResourcesSpec(Part):
 
 
 class FailuresSpec(Part):
-    """Retries of a trial, failed trials at most, and what to do when memory runs out."""
+    """Retries of a trial, failed trials at most, when memory runs out, and when a trial hangs."""
 
     max_retries: Annotated[StrictInt, Field(ge=0, le=1000)] = 2
     stop_after: Count | None = None
     on_oom: Literal["skip", "halve_batch"] = "skip"
+    hung_after_s: Annotated[float | None, BeforeValidator(seconds)] = Field(
+        default=None, alias="hung_after"
+    )
 
 
 class FinalistsSpec(Part):

@@ -192,6 +192,7 @@ def _shorter_forms(parts: dict[str, Any]) -> None:
     tracking["log_model"] = {"enum": [False, "best"]}
     tracking["watch"] = {"enum": [False, "gradients", "parameters", "all"]}
     budget["wall_clock"] = _DURATION
+    parts["FailuresSpec"]["properties"]["hung_after"] = _DURATION
     for section, key in (("MetricSpec", "target"), ("EarlyTerminateSpec", "strict")):
         parts[section]["properties"][key] = {"description": "W&B's; not used."}
     # The goal follows from the metric's name; the model's own default is not the file's.

@@ -22,6 +22,7 @@ from sweeps.options import (
     Address,
     AllowCode,
     AsJson,
+    Extensions,
     File,
     Force,
     Name,
@@ -116,15 +117,16 @@ def resume(
             metavar="STUDY", help="Its name or folder; left out, the last one that was cut off."
         ),
     ] = None,
+    overrides: Extensions = None,
     storage: Storage = None,
     address: Address = None,
     plain: Annotated[bool, typer.Option("--plain", help="Lines instead of a live view.")] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Go on with a study that was interrupted; what finished is not touched."""
+    """Go on with a study that was interrupted, or extend one; what finished is not touched."""
     from sweeps.running import resume_sweep
 
-    return resume_sweep(surface, study, storage=storage, address=address)
+    return resume_sweep(surface, study, overrides or (), storage=storage, address=address)
 
 
 @app.command()

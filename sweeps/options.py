@@ -25,6 +25,16 @@ Overrides = Annotated[
         show_default=False,
     ),
 ]
+Extensions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Extend a limit, for example --set run_cap=32 or --set budget.wall_clock=4h."
+        " Repeatable.",
+        show_default=False,
+    ),
+]
 Storage = Annotated[
     Path | None,
     typer.Option(

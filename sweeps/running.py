@@ -6,9 +6,11 @@ the real run will want: it is called NAME-smoke, and counted up when that is tak
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.errors import StudyUnreadable
+from orchestrator.extending import going_on
 from orchestrator.results import StudyResult, list_studies, read_study
 from orchestrator.study import resume_study, run_study
 from search_spaces import Sweep
@@ -55,11 +57,17 @@ def run_sweep(
 
 
 def resume_sweep(
-    surface: Surface, study: str | None, *, storage: Path | None, address: str | None
+    surface: Surface,
+    study: str | None,
+    overrides: Sequence[str] = (),
+    *,
+    storage: Path | None,
+    address: str | None,
 ) -> int:
     """Go on with a study that did not come to its end, and show it like a run.
 
     Args:
+        overrides: what extends it, `key=value` each.
         study: its name or folder; None for the one under the storage folder that was written
             to last and can be resumed.
         storage: None for the default.
@@ -73,12 +81,16 @@ def resume_sweep(
     """
     root = storage or DEFAULT_STORAGE
     folder = find_study(study, root) if study is not None else _newest_resumable(root)
-    spec = read_study(folder).spec
+    spec, changes = going_on(read_study(folder), overrides)
     if spec.smoke:
         surface.say(SMOKE, style="bold yellow")
     surface.say(f"{spec.name}: going on, in {folder}")
+    for key, value in changes.items():
+        surface.say(f"from now on {key} is {'not set' if value is None else value}")
     with view_of(surface, spec, folder) as view:
-        result = resume_study(folder, address=address, on_event=view, on_notice=surface.say)
+        result = resume_study(
+            folder, overrides, address=address, on_event=view, on_notice=surface.say
+        )
     return close(surface, result, storage)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -159,6 +160,40 @@ def test_a_study_at_its_end_is_not_resumed_and_its_name_is_taken(run: Run, tmp_p
         resume_study(result.folder)
     with pytest.raises(StudyTaken, match="sweep resume"):
         run(spec, **scripted)
+
+
+def test_a_finished_study_goes_on_when_its_limit_is_extended(
+    run: Run, ray_address: str, tmp_path: Path
+) -> None:
+    scripted = {"prepare": prepared, "make_rank": ScriptedRank}
+    result, _ = run(toy("random", 1, run_cap=1), **scripted)
+    result = resume_study(result.folder, ["run_cap=2"], address=ray_address, **scripted)
+    assert (result.status, result.spec.run_cap) == ("finished", 2)
+    events = events_of(result.folder)
+    assert [e.trial for e in events if isinstance(e, SegmentStarted)] == ["0000", "0001"]
+    with pytest.raises(StudyError, match=r"run_cap of 2 is reached.*\n.*--set run_cap=4"):
+        resume_study(result.folder)
+
+
+def test_a_finished_population_trains_for_more_generations(
+    run: Run, ray_address: str, tmp_path: Path
+) -> None:
+    spec = toy("pbt", 2)
+    result, _ = run(spec, prepare=prepared, make_rank=ScriptedRank)
+    before = events_of(result.folder)
+    longer = ["training_arguments.num_train_epochs=4", "budget.wall_clock=1h"]
+    again = {"address": ray_address, "prepare": prepared, "make_rank": ScriptedRank}
+    result = resume_study(result.folder, longer, **again)
+    assert result.status == "finished"
+    assert [t.boundary for t in result.state.trials.values()] == [4] * 4
+    assert result.spec.budget.wall_clock_s == 3600
+    later = [e for e in events_of(result.folder)[len(before) :] if isinstance(e, SegmentStarted)]
+    assert [e.boundary for e in later] == [3] * 4
+    for trial in result.state.trials:  # that no checkpoint is left shows before anything starts
+        shutil.rmtree(result.folder / "trials" / trial / "checkpoints")
+    with pytest.raises(StudyError, match="no checkpoint is left of 0000, 0001, 0002, 0003"):
+        resume_study(result.folder, ["training_arguments.num_train_epochs=5"], **again)
+    assert read_study(result.folder).status == "finished"
 
 
 def test_a_study_stopped_from_another_terminal_ends_at_a_boundary_and_goes_on(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import os
 import signal
@@ -14,6 +15,7 @@ from orchestrator.errors import StudyError, Unfit, Unreachable
 from orchestrator.events import Event, Reported, SegmentStarted, TrialInterrupted
 from orchestrator.results import StudyResult
 from orchestrator.scripted import ScriptedRank
+from orchestrator.segment import BoundaryReport
 from orchestrator.state import StudyState
 from orchestrator.study import run_study
 from search_spaces import Sweep, SweepSpec
@@ -92,6 +94,31 @@ def test_a_killed_worker_costs_its_own_trial_one_boundary_at_most(
     assert again[0].boundary >= 1
     reports = Counter((e.trial, e.boundary) for e in events if isinstance(e, Reported))
     assert {trial for (trial, _), times in reports.items() if times > 1} <= set(killed)
+
+
+class HangingRank(ScriptedRank):
+    """Hangs in its second boundary of trial 0001, holding the interpreter's lock."""
+
+    def advance(self) -> BoundaryReport:
+        if (self._begun().trial, self._boundary) == ("0001", 1):
+            ctypes.PyDLL(None).sleep(100)
+        return super().advance()
+
+
+def test_a_trial_that_hangs_is_ended_with_its_stack_and_the_others_go_on(run: Run) -> None:
+    spec = toy("random", 2, failures={"hung_after": 1})
+    rank = functools.partial(HangingRank, seconds=0.1)
+    result, events = run(spec, prepare=SCRIPTED["prepare"], make_rank=rank)
+    hung = result.state.trials["0001"]
+    assert (hung.state, hung.failure, hung.interruptions) == ("failed", "hung", {"hung": 1})
+    assert "in advance" in hung.log.splitlines()[-1]
+    log = (result.folder / "trials" / "0001" / "log.txt").read_text()
+    assert log.count("the process made no progress and was ended") == 2
+    assert not [*result.folder.glob("trials/*/hung-*")]
+    again = [e for e in events if isinstance(e, SegmentStarted) and e.trial == "0001"]
+    assert [e.boundary for e in again] == [0, 1]
+    others = Counter(t.state for t in result.state.trials.values() if t is not hung)
+    assert others == {"finished": 4}
 
 
 def test_superseded_checkpoints_are_deleted_and_the_best_is_kept(run: Run) -> None:

@@ -314,3 +314,48 @@ def test_a_study_cut_off_anywhere_ends_as_if_it_had_not_been(spec: SweepSpec, cu
     finished_before = {event.trial for event in history if isinstance(event, TrialEnded)}
     again = {s.trial for s in resumed.journal[len(history) :] if isinstance(s, SegmentStarted)}
     assert not finished_before & again
+
+
+def test_a_trial_that_hangs_is_tried_once_more_and_then_fails_with_its_stack() -> None:
+    world = World(sweep(failures={"max_retries": 5}))
+    for _ in range(2):
+        world.ready("a")
+        world.take("a")
+        world.lose("a", "hung")
+    world.ready("a")
+    world.run("a")
+    first = world.state.trials["0000"]
+    assert (first.state, first.failure, first.log) == ("failed", "hung", "stacks")
+    assert "given up after 1 retry" in first.message
+    assert [event.failure for event in world.of(TrialInterrupted)] == ["hung"]
+    assert world.of(TrialInterrupted)[0].log == "stacks"
+    assert [t.state for t in world.state.trials.values()][1:] == ["finished", "finished"]
+
+
+def test_hangs_and_lost_workers_are_counted_apart() -> None:
+    world = World(sweep(run_cap=1, failures={"max_retries": 2}))
+    for kind in ("infrastructure", "hung", "infrastructure"):
+        world.ready("a")
+        world.take("a")
+        world.lose("a", kind)
+    world.ready("a")
+    world.run("a")
+    assert world.state.trials["0000"].state == "finished"
+    assert world.state.trials["0000"].retries == 3
+
+
+def test_a_worker_is_told_how_long_it_may_make_no_progress() -> None:
+    def told(spec: SweepSpec, seconds: float) -> float:
+        world = World(spec, seconds=seconds)
+        world.ready("a")
+        world.run("a")
+        world = World(spec, history=world.journal[:-1], seconds=seconds)
+        world.dispatcher.proposed(9, {"learning_rate": 0.1})
+        world.ready("a")
+        command = world.commands["a"][0]
+        assert isinstance(command, Train)
+        return command.hung_after_s
+
+    assert told(sweep(), 1.0) == 600.0
+    assert told(sweep(), 100.0) == 1000.0
+    assert told(sweep(failures={"hung_after": "90s"}), 100.0) == 90.0

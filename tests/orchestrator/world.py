@@ -48,9 +48,13 @@ class World:
         spec: SweepSpec,
         value: Value = lambda trial, config, boundary: boundary + config["learning_rate"],
         history: Iterable[Event] = (),
+        seconds: float = 1.0,
+        resumed: Iterable[Event] = (StudyResumed(),),
+        gpus: float = 0.0,
     ) -> None:
         self.spec = spec
         self.value = value
+        self.seconds = seconds
         self.journal: list[Event] = []
         self.commands: defaultdict[str, deque[Command]] = defaultdict(deque)
         self.at: dict[str, tuple[Segment, int]] = {}
@@ -62,7 +66,7 @@ class World:
             name=spec.name, method=spec.method, metric="eval_accuracy", goal="maximize", seed=1
         )
         past = list(history)
-        for event in [*past, StudyResumed()] if past else [started]:
+        for event in [*past, *resumed] if past else [started]:
             self.state.apply(event)
             scheduler.observe(event)
             self.searcher.observe(event)
@@ -75,6 +79,7 @@ class World:
             send=lambda worker, command: self.commands[worker].append(command),
             propose=self._propose,
             observe=self.searcher.observe,
+            gpus=gpus,
         )
 
     def _propose(self, number: int) -> None:
@@ -90,10 +95,11 @@ class World:
             self.at.pop(worker, None)
             self.dispatcher.worker_ready(worker, pid=hash(worker) % 1000, node="here")
 
-    def lose(self, worker: str) -> None:
+    def lose(self, worker: str, kind: str = "infrastructure") -> None:
         self.at.pop(worker, None)
         self.commands[worker].clear()
-        self.dispatcher.worker_lost(worker, "infrastructure", "killed")
+        failure = TrialFailure(kind=kind, message="killed", log="stacks")
+        self.dispatcher.worker_lost(worker, failure)
 
     def fail(self, worker: str, kind: str = "code", *, usable: bool = True) -> None:
         segment, _ = self.at.pop(worker)
@@ -109,8 +115,8 @@ class World:
             case Train(segment=segment, until=until):
                 self.at[worker] = (segment, segment.start)
                 self.until[worker] = until
-            case GoOn(until=until):
-                self.until[worker] = until
+            case GoOn(until=until):  # 0 comes while it trains: it stands at the next boundary
+                self.until[worker] = until or self.at[worker][1] + 1
             case Leave():
                 segment, _ = self.at.pop(worker)
                 self.dispatcher.left(worker, segment.trial)
@@ -131,7 +137,7 @@ class World:
             is_best=True,
             epoch=float(boundary),
             step=boundary,
-            seconds=1.0,
+            seconds=self.seconds,
             last=boundary == segment.boundaries,
         )
         self.dispatcher.reported(worker, segment.trial, segment.segment, report)
