@@ -33,13 +33,15 @@ from typing import Protocol
 from orchestrator.errors import StudyUnreadable
 from orchestrator.events import Event, event_from_dict
 from orchestrator.manifest import sync_folder
+from search_spaces.secrets import scrubbed
 
 JOURNAL = "journal.jsonl"
 _CRC_LENGTH = len(',"crc":"00000000"}')
 _LENGTH = ".length"
+_FREE_TEXTS = {"message", "log", "reason"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One line: its sequence number (from 0), seconds since 1970, the event, its writer's epoch."""
 
@@ -79,13 +81,16 @@ class Guard(Protocol):
 
 
 def encode(entry: Entry) -> bytes:
-    """One journal line, newline included.
+    """One journal line, newline included, without the secrets in its free texts.
 
     Raises:
         ValueError: the event holds NaN or an infinity.
     """
+    fields = entry.event.as_dict()
+    for name in _FREE_TEXTS & fields.keys():
+        fields[name] = scrubbed(fields[name])
     head = {"seq": entry.sequence, "time": round(entry.time, 3), "writer": entry.epoch}
-    body = {**head, **entry.event.as_dict()}
+    body = {**head, **fields}
     text = json.dumps(body, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     raw = text.encode("utf-8", "surrogatepass")
     return raw[:-1] + b',"crc":"%08x"}\n' % zlib.crc32(raw)

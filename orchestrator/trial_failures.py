@@ -8,6 +8,7 @@ import torch
 
 from orchestrator.errors import TrialError
 from search_spaces import SweepError
+from search_spaces.secrets import scrubbed
 
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -23,11 +24,11 @@ def trial_error(error: BaseException, log: str) -> TrialError:
         log: the last lines of the trial's log.
     """
     if isinstance(error, TrialError):
-        return TrialError(error.kind, error.message, log)
+        return TrialError(error.kind, scrubbed(error.message), log)
     if isinstance(error, SweepError):
-        return TrialError("code", str(error), log)
-    text = str(error).strip()
-    message = f"{type(error).__name__}: {text.splitlines()[0]}" if text else repr(error)
+        return TrialError("code", scrubbed(str(error)), log)
+    text = scrubbed(str(error)).strip()
+    message = f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return TrialError("out_of_memory", message, log)
     if isinstance(error, RuntimeError) and any(words in text.lower() for words in _OUT_OF_MEMORY):

@@ -25,10 +25,12 @@ from typing import Any
 import transformers
 
 from orchestrator.segment import Segment
+from search_spaces.secrets import scrubbed, scrubbed_data
 
 HISTORY = "history.jsonl"
 LOG = "log.txt"
 TAIL_LINES = 30
+_LONGEST_LINE = 1 << 16
 
 _ROUTING = threading.Lock()
 
@@ -59,7 +61,10 @@ class History:
         """
         line = {"trial": self._trial, "segment": self._segment, **position}
         line.update((name, _plain(value)) for name, value in values.items())
-        self._file.write(json.dumps(line, allow_nan=False, default=str) + "\n")
+        line = scrubbed_data(line)
+        self._file.write(
+            json.dumps(line, allow_nan=False, default=lambda value: scrubbed(str(value))) + "\n"
+        )
         self._file.flush()
         if self._log_line is not None:
             self._log_line(self._trial, line)
@@ -70,7 +75,10 @@ class History:
 
 
 class TrialLog(io.TextIOBase):
-    """One trial's log.txt, as a text stream that remembers its last lines."""
+    """One trial's log.txt, as a text stream that remembers its last lines.
+
+    A line is written when it is whole, so that no secret in it is missed.
+    """
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("a", encoding="utf-8", errors="backslashreplace")
@@ -81,10 +89,16 @@ class TrialLog(io.TextIOBase):
         """Append text; a progress bar's carriage returns begin new lines in the tail."""
         if self._file.closed:
             return len(text)  # a stream that somebody kept
-        self._file.write(text)
-        self._file.flush()
-        *lines, self._open_line = (self._open_line + text).replace("\r", "\n").split("\n")
-        self._tail.extend(line for line in lines if line.strip())
+        pending = self._open_line + text
+        end = max(pending.rfind("\n"), pending.rfind("\r")) + 1
+        if not end and len(pending) > _LONGEST_LINE:
+            end = len(pending)
+        whole, self._open_line = scrubbed(pending[:end]), pending[end:]
+        if whole:
+            self._file.write(whole)
+            self._file.flush()
+            lines = whole.replace("\r", "\n").split("\n")
+            self._tail.extend(line for line in lines if line.strip())
         return len(text)
 
     def note(self, text: str) -> None:
@@ -94,7 +108,7 @@ class TrialLog(io.TextIOBase):
 
     def tail(self) -> str:
         """Return the last lines written, at most TAIL_LINES."""
-        return "\n".join([*self._tail, *filter(str.strip, [self._open_line])])
+        return "\n".join([*self._tail, *filter(str.strip, [scrubbed(self._open_line)])])
 
     def writable(self) -> bool:
         """Say that this stream takes text."""
@@ -105,8 +119,10 @@ class TrialLog(io.TextIOBase):
         return self._file.fileno()
 
     def close(self) -> None:
-        """Close the file; what is written later is dropped, not an error."""
-        self._file.close()
+        """Write what is left and close the file; later writes are dropped, not an error."""
+        if not self._file.closed:
+            self._file.write(scrubbed(self._open_line))
+            self._file.close()
 
 
 class Capture:

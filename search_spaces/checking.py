@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from search_spaces.draft import Draft
-from search_spaces.errors import Fault, SpecError
+from search_spaces.errors import Fault, Place, SpecError
 from search_spaces.findings import Findings
 from search_spaces.models import fitted
 from search_spaces.normalise import normalise
@@ -15,8 +16,9 @@ from search_spaces.parameters import check_parameters, check_training_arguments
 from search_spaces.parts import METRICS, MetricSpec, PopulationSpec, canonical_metric, natural_goal
 from search_spaces.rules import check_rules
 from search_spaces.rules_task import default_metrics
+from search_spaces.secrets import holds_secret
 from search_spaces.spec import Sweep, SweepSpec
-from search_spaces.tree import Document
+from search_spaces.tree import Document, KeyPath, dotted
 
 
 def check(
@@ -48,6 +50,7 @@ def check(
     if data.get("method") == "pbt" and "population" not in data:
         data["population"] = {}
         findings.note(f"population is not given: {PopulationSpec().size} members")
+    _refuse_secrets(document, findings)
     space = check_parameters(data, findings)
     constants = check_training_arguments(data, findings)
     right: dict[str, Any] = dict(data)
@@ -61,6 +64,36 @@ def check(
     if faults:
         raise SpecError(faults, document.source, document.lines)
     return Sweep(spec=spec, notes=tuple(findings.notes), path=path, source=text)
+
+
+def _refuse_secrets(document: Document, findings: Findings) -> None:
+    """Refuse what the study's folder would keep, whoever reads it: the file is copied there."""
+    rule = "a sweep file must hold no secret: the study's folder keeps a copy of it"
+    mend = (
+        "take the key, token or password out: a library finds its own in the environment "
+        "(HF_TOKEN, WANDB_API_KEY, AWS_...) or in its settings"
+    )
+    told = set()
+    for path, text in _texts(document.data(), ()):
+        if holds_secret(text):
+            place = document.place(path)
+            told.add((place.origin, place.line))
+            findings.faults.append(Fault(dotted(path), place, rule, "", mend))
+    for number, line in enumerate(document.lines, 1):
+        if holds_secret(line) and (0, number) not in told:
+            place = Place(0, number, 1, len(line) + 1)
+            findings.faults.append(Fault("", place, rule, "", mend))
+
+
+def _texts(data: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+    if isinstance(data, str):
+        yield path, data
+    elif isinstance(data, dict):
+        for key, value in data.items():
+            yield from _texts(value, (*path, key))
+    elif isinstance(data, list):
+        for number, value in enumerate(data):
+            yield from _texts(value, (*path, number))
 
 
 def _without_consequences(faults: list[Fault], first: tuple[Fault, ...]) -> list[Fault]:

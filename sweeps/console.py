@@ -21,6 +21,7 @@ from typing import Any, TextIO
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from search_spaces.secrets import scrubbed
 from sweeps.text import printable
 
 JSON_VERSION = 1
@@ -55,7 +56,7 @@ class Surface:
 
     def say(self, text: str = "", style: str | None = None) -> None:
         """Write one or more lines for a person; long lines are left to the terminal."""
-        self.human.print(printable(text), style=style, soft_wrap=True)
+        self.human.print(printable(scrubbed(text)), style=style, soft_wrap=True)
 
     def show(self, *renderables: RenderableType) -> None:
         """Write tables and texts; long texts are left to the terminal."""
@@ -112,7 +113,7 @@ def report_crash(error: BaseException, *, debug: bool) -> str:
         return text
     handle, path = tempfile.mkstemp(prefix="sweep-crash-", suffix=".txt")
     with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-        file.write(text)
+        file.write(scrubbed(text))
     summary = str(error).strip().splitlines()
     return (
         f"This is a bug in sweep: {type(error).__name__}"

@@ -14,6 +14,7 @@ from typing import Any
 import typer
 
 from search_spaces.errors import SweepError
+from search_spaces.secrets import scrubbed
 from sweeps.console import Surface, opened_surface, report_crash
 from sweeps.text import printable
 
@@ -60,6 +61,7 @@ def _exit_code(command: Callable[[], int | None], surface: Surface) -> int:
         raise  # whoever read us went away; typer ends quietly
     except Exception as error:  # the outermost frame: a person gets a message, not a traceback
         code, message = 1, report_crash(error, debug=_debug)
+    message = scrubbed(message)
     typer.echo(printable(message), err=True)
     surface.give({"error": {"message": message, "exit_code": code}})
     return code

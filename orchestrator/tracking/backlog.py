@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orchestrator.tracking.tracker import Call
+from search_spaces.secrets import scrubbed_data
 
 COMPACT_BYTES = 1 << 20
 
@@ -63,13 +64,13 @@ class Backlog:
         return sum(is_line for _, is_line in self._waiting)
 
     def append(self, call: Call) -> Call:
-        """Keep a call; return it as it will be read back.
+        """Keep a call, without the secrets in it; return it as it will be read back.
 
         Raises:
             OSError: the file cannot be written.
             TypeError, ValueError: the call holds what JSON cannot.
         """
-        line = (json.dumps(call) + "\n").encode()
+        line = (json.dumps(scrubbed_data(call)) + "\n").encode()
         if not self._size:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab") as file:

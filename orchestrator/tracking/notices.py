@@ -1,18 +1,12 @@
-"""What a tracking backend's troubles sound like to a person: each said once, in one line.
-
-It finds secrets by where they are known to stand (addresses with a password, values of the
-environment whose name says key, token, secret or password), not by what they look like.
-"""
+"""What a tracking backend's troubles sound like to a person: each said once, in one line."""
 
 from __future__ import annotations
 
-import os
-import re
 from pathlib import Path
 
 from orchestrator.tracking.tracker import OnNotice
+from search_spaces.secrets import scrubbed
 
-_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD", re.IGNORECASE)
 _LIMIT = 300
 
 LATER = "`sweep sync` sends them, or the study when it is next resumed"
@@ -85,9 +79,5 @@ def unsent_words(name: str, lines: int, trials: int, where: Path, dropped: int) 
 
 def in_one_line(error: BaseException) -> str:
     """Return the error's type and text in at most 300 characters, without secrets."""
-    text = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
-    text = re.sub(r"//[^/@\s]+@", "//***@", text)
-    for name, value in os.environ.items():
-        if len(value) >= 8 and _SECRET_NAME.search(name):
-            text = text.replace(value, "***")
+    text = " ".join(scrubbed(f"{type(error).__name__}: {error}").split()).removesuffix(":")
     return text if len(text) <= _LIMIT else text[: _LIMIT - 3] + "..."
