@@ -4,7 +4,7 @@
 # VENV         where the environment stands
 # CONSTRAINTS  the versions to install: constraints.txt or constraints-lowest.txt
 # PIP_ARGS     passed to every pip install, for example an index that has a CPU-only torch
-# ARGS         passed to pytest, for example ARGS='-k journal'
+# ARGS         passed to pytest, for example ARGS='-k journal', or to the benchmark
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
@@ -20,7 +20,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check
 INSTALL = $(PIP) install --quiet $(PIP_ARGS) --constraint $(CONSTRAINTS)
 
 .DEFAULT_GOAL = help
-.PHONY: help install quickstart test lint format clean
+.PHONY: help install quickstart test lint format benchmark clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,10 @@ format: $(VENV)/.installed-dev  ## mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+benchmark: $(VENV)/.installed-benchmark  ## what trials cost beside peers; hours of a quiet machine
+	PIP_ARGS='$(PIP_ARGS)' $(BIN)/python -m benchmarks.trials --size tiny $(ARGS)
+	PIP_ARGS='$(PIP_ARGS)' $(BIN)/python -m benchmarks.trials --size ten_seconds $(ARGS)
+
 clean:  ## remove the environment and caches, never studies
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 
@@ -60,4 +64,8 @@ $(VENV)/.installed: $(VENV)/.made pyproject.toml $(CONSTRAINTS)
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.installed-benchmark: $(VENV)/.installed
+	$(INSTALL) --editable '.[benchmark]'
 	@touch $@
