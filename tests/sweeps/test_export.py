@@ -1,5 +1,6 @@
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ def study(storage: Path, spec, events, files=MODEL) -> StudyResult:
     for event in events:
         if isinstance(event, CheckpointCommitted):
             manifest = commit(folder, Path(event.path), Files(**files))
-            event = CheckpointCommitted(**{**vars(event), "sha256": manifest.sha256})
+            event = replace(event, sha256=manifest.sha256)
         written.append(event)
     return read_study(write_study(storage, spec, written))
 
@@ -125,10 +126,7 @@ def test_a_manifest_that_names_a_file_outside_is_refused(tmp_path):
 def test_a_checkpoint_outside_the_study_is_refused(tmp_path):
     events = random_study(spec())
     outside = [
-        CheckpointCommitted(**{**vars(e), "path": "../elsewhere"})
-        if isinstance(e, CheckpointCommitted)
-        else e
-        for e in events
+        replace(e, path="../elsewhere") if isinstance(e, CheckpointCommitted) else e for e in events
     ]
     result = study(tmp_path, spec(), outside)
     with pytest.raises(StudyUnreadable, match="does not stand in the study's folder"):
@@ -230,7 +228,7 @@ def test_the_exported_folder_loads_by_from_pretrained_and_as_a_pipeline(tmp_path
     manifest = commit(result.folder, path.relative_to(result.folder), Real(optimizer__pt="pickle"))
     record = result.state.trials["0000"]
     committed = record.checkpoints[1]
-    record.checkpoints[1] = CheckpointCommitted(**{**vars(committed), "sha256": manifest.sha256})
+    record.checkpoints[1] = replace(committed, sha256=manifest.sha256)
 
     export_best(result, tmp_path / "out")
     loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out")
