@@ -93,6 +93,8 @@ def main(variant: str, job_folder: Path, run_folder: Path) -> None:
             name="search",
             storage_path=str(run_folder / "ray"),
             checkpoint_config=CheckpointConfig(num_to_keep=4),
+            # Else a member that exploits at its end would train on.
+            stop={"training_iteration": job["epochs"]} if variant == "pbt" else None,
         ),
     )
     results = tuner.fit()
