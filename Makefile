@@ -5,6 +5,7 @@
 # CONSTRAINTS  the versions to install: constraints.txt or constraints-lowest.txt
 # PIP_ARGS     passed to every pip install, for example an index that has a CPU-only torch
 # ARGS         passed to pytest, for example ARGS='-k journal', or to the benchmark
+# ONLY         the rows that `make chaos` runs, for example ONLY=F1,F6; the default is all
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
@@ -20,7 +21,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check
 INSTALL = $(PIP) install --quiet $(PIP_ARGS) --constraint $(CONSTRAINTS)
 
 .DEFAULT_GOAL = help
-.PHONY: help install quickstart test lint format benchmark clean
+.PHONY: help install quickstart test chaos lint format benchmark clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +33,9 @@ quickstart: $(VENV)/.installed  ## install, then run the sweep that needs nothin
 
 test: $(VENV)/.installed-dev  ## install what tests need and run them
 	$(BIN)/python -m pytest $(ARGS)
+
+chaos: $(VENV)/.installed-dev  ## run the fault tests of docs/reliability.md, for hours; ONLY=F1,F6 runs some
+	ONLY=$(ONLY) $(BIN)/python -m benchmarks.chaos
 
 lint: $(VENV)/.installed-dev  ## ruff, mypy, and the direction of imports
 	$(BIN)/ruff check .

@@ -1,11 +1,13 @@
-"""What every test runs under: one thread a process, no network, no GPU pretended.
+"""What every test runs under: one thread a process, no network, no GPU pretended, one Ray.
 
 Set before any test imports torch or transformers, which read these when they are imported.
 """
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,3 +32,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "gpu" in item.keywords:
             item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def ray_address() -> Iterator[str]:
+    """The address of a Ray of two CPUs that ends with the tests."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False}
+    )
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    yield cluster.address
+    ray.shutdown()
+    cluster.shutdown()

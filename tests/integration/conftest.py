@@ -1,10 +1,8 @@
-"""One Ray for all studies of these tests, started once: each study joins it by its address."""
+"""Whole studies on the one Ray of the tests, which each study joins by its address."""
 
 from __future__ import annotations
 
-import logging
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +12,6 @@ from orchestrator.events import Event
 from orchestrator.results import StudyResult
 from orchestrator.study import run_study
 from search_spaces import Sweep, SweepSpec
-
-
-@pytest.fixture(scope="session")
-def ray_address() -> Iterator[str]:
-    """The address of a Ray of two CPUs that ends with the tests."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    import ray
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False}
-    )
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    yield cluster.address
-    ray.shutdown()
-    cluster.shutdown()
-
 
 Run = Callable[..., tuple[StudyResult, list[Event]]]
 

@@ -1,0 +1,52 @@
+"""`python -m benchmarks.chaos.driver PLAN WORDS...`: the `sweep` command with faults inside.
+
+The command line, the engine and the exit codes are the real ones. Unless the plan says that it
+trains, data is not prepared and trials are scripted. PLAN is JSON: `seconds` a boundary, and what
+`ranks.py` and `kill_points.py` take.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+ROWS = 64
+
+
+def _prepared(spec: Any, cache: Path, on_notice: Any) -> int:
+    return ROWS
+
+
+def main() -> None:
+    """Hand the words to `sweep`, its engine told to use what the plan says."""
+    plan: dict[str, Any] = json.loads(sys.argv[1])
+    sys.argv = ["sweep", *sys.argv[2:]]
+    import sweeps.running
+    from orchestrator import study
+
+    options: dict[str, Any] = {}
+    if plan.pop("no_proxy", None):
+        os.environ["NO_PROXY"] = "*"
+    kill = plan.pop("kill", None)
+    if not plan.pop("trains"):
+        from benchmarks.chaos.ranks import FaultyRank
+
+        options["prepare"] = _prepared
+        options["make_rank"] = functools.partial(FaultyRank, driver=os.getpid(), kill=kill, **plan)
+    if kill is not None:
+        from benchmarks.chaos.kill_points import arm_driver
+
+        arm_driver(**kill)
+    sweeps.running.run_study = functools.partial(study.run_study, **options)
+    sweeps.running.resume_study = functools.partial(study.resume_study, **options)
+    from sweeps.cli import app
+
+    app()
+
+
+if __name__ == "__main__":
+    main()
