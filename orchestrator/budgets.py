@@ -28,7 +28,7 @@ def no_more_trials(spec: SweepSpec, state: StudyState) -> str | None:
     budget = spec.budget.epochs
     if budget is None or spec.method == "pbt":  # what a population trains is counted as it trains
         return None
-    spent = sum(t.epochs_done if t.ended else t.epochs for t in state.trials.values())
+    spent = state.epochs_ended + sum(state.trials[t].epochs for t in state.open_trials)
     another = spec.epochs(spec.default_config())
     if spent + another <= budget + _ROUNDING:
         return None

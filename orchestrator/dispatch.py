@@ -417,8 +417,9 @@ class Dispatcher:
     def _end(self, ending: TrialEnded) -> None:
         self._write(ending)
         limit = self.spec.failures.stop_after
-        failed_trials = self.state.with_state("failed") if ending.state == "failed" else []
-        if limit is not None and len(failed_trials) >= limit and self._stopping is None:
+        if limit is None or ending.state != "failed" or self._stopping is not None:
+            return
+        if len(self.state.with_state("failed")) >= limit:
             self._begin_to_stop(f"{limit} trials failed (failures.stop_after)")
 
     def _end_if_done(self) -> None:

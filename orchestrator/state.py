@@ -145,6 +145,8 @@ class StudyState:
         self.trials: dict[str, TrialRecord] = {}
         self.open_trials: dict[str, None] = {}  # an ordered set: 10,000 ended trials cost nothing
         self.best: StudyBest | None = None
+        self.epochs_ended = 0.0
+        """Epochs done by the trials that have ended, each by its last report."""
         self.slowest_s = 0.0
         """The longest that any boundary took, in seconds."""
         self.gpu_seconds = 0.0
@@ -250,7 +252,9 @@ class StudyState:
                 record.state, record.failure = event.state, event.failure
                 record.message, record.log = event.message, event.log
                 del self.open_trials[record.id]
+                self.epochs_ended += record.epochs_done
             case TrialExtended():
+                self.epochs_ended -= record.epochs_done if record.state == "finished" else 0.0
                 record.boundaries, record.epochs = event.boundaries, event.epochs
                 if record.state == "finished":
                     record.state = "waiting"

@@ -241,7 +241,7 @@ def show(
     study: Study,
     storage: Storage = None,
     all_trials: Annotated[
-        bool, typer.Option("--all", help="Every trial, not the best 30.")
+        bool, typer.Option("--all", help="Every trial and exploit, not the best and newest 30.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:

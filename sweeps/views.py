@@ -173,8 +173,12 @@ def trials_table(state: StudyState, *, limit: int | None = None) -> Table:
     return table(headings + (["failure"] if failures else []), rows)
 
 
-def lineage_table(state: StudyState) -> Table:
-    """Every exploit in order: who copied whom, when, and what explore changed."""
+def lineage_table(state: StudyState, *, limit: int | None = None) -> Table:
+    """Exploits in order: who copied whom, when, and what explore changed.
+
+    Args:
+        limit: the newest so many; None for all.
+    """
     rows = [
         [
             number(step["epoch"]),
@@ -182,7 +186,7 @@ def lineage_table(state: StudyState) -> Table:
             step["donor"],
             changes_text(_donor_config(state, step), step["config"] or {}),
         ]
-        for step in state.lineage()
+        for step in state.lineage()[-limit if limit else 0 :]
     ]
     return table([">epoch", "trial", "copied", "explore (donor's -> new)"], rows, title="lineage")
 
@@ -229,7 +233,7 @@ def study_view(result: StudyResult, *, limit: int | None) -> list[RenderableType
     """All that `show` says of a study.
 
     Args:
-        limit: trials at most, from the best down; None for all.
+        limit: trials at most, from the best down, and exploits, from the newest up; None for all.
     """
     state = result.state
     shown: list[RenderableType] = [*headline(state, result.status)]
@@ -239,8 +243,12 @@ def study_view(result: StudyResult, *, limit: int | None) -> list[RenderableType
         hidden = len(state.trials) - (limit or len(state.trials))
         if hidden > 0:
             shown.append(cell(f"and {count(hidden, 'more trial')}: sweep show --all", "dim"))
-    if state.lineage():
-        shown += ["", lineage_table(state)]
+    exploits = len(state.lineage())
+    if exploits:
+        shown += ["", lineage_table(state, limit=limit)]
+        if limit is not None and exploits > limit:
+            earlier = count(exploits - limit, "earlier exploit")
+            shown.append(cell(f"and {earlier}: sweep show --all", "dim"))
     failures = failures_view(state, lambda trial: result.folder / "trials" / trial / "log.txt")
     return [*shown, "", *failures] if failures else shown
 

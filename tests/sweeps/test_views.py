@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -120,3 +121,14 @@ def test_the_list_names_a_study_that_cannot_be_read(tmp_path):
 def test_the_reason_of_an_end_is_told():
     state = StudyState.of([started(spec()), StudyEnded(state="finished", reason="budget is used")])
     assert "budget is used" in text(*views.headline(state, "finished"))
+
+
+def test_of_a_long_lineage_the_newest_exploits_are_shown_and_the_rest_is_counted(tmp_path):
+    study = result(tmp_path, population_spec(), population_study(population_spec()))
+    assert len(study.state.lineage()) == 1
+    [record] = [t for t in study.state.trials.values() if t.exploit]
+    for boundary in range(2, 6):
+        record.decisions[boundary] = replace(record.exploit, boundary=boundary)
+    shown = text(*views.study_view(study, limit=2))
+    assert shown.count("0.5 -> 0.4") == 2
+    assert "and 3 earlier exploits: sweep show --all" in shown
