@@ -27,6 +27,7 @@ import psutil
 from orchestrator.best_model import link_model
 from orchestrator.budgets import used_up
 from orchestrator.commands import Command
+from orchestrator.disk import require_reserve
 from orchestrator.dispatch import Dispatcher
 from orchestrator.errors import DiskFull, Interrupted, StudyError
 from orchestrator.events import CheckpointCommitted, Config, Event, StudyEnded
@@ -191,12 +192,25 @@ class Driver:
         while not self._woken.wait(_POLL_S):
             if self.spec.budget.wall_clock_s is not None:
                 self._stop_if_used_up()
+            self._watch_over()
             if stop_request(self.folder).exists():
                 self._stop("by `sweep stop`")
                 stop_request(self.folder).unlink(missing_ok=True)
         if self._signal is not None:
             self._interrupt(self._signal)
         self._raise_error()
+
+    def _watch_over(self) -> None:
+        """End the study while it can still be recorded: at low water, or when it was taken over."""
+        with self._guarded():
+            if self._journal is None:
+                return
+            self._journal.check()
+            try:
+                require_reserve(self.folder)
+            except DiskFull:
+                self._record([StudyEnded(state="interrupted", reason="the disk is almost full")])
+                raise
 
     def close(self) -> None:
         """End everything that was started; the journal first. May be called at any point."""

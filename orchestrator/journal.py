@@ -76,6 +76,10 @@ class Guard(Protocol):
     epoch: int
     is_lease: bool
 
+    @property
+    def overtaken(self) -> bool:
+        """Whether another process was seen to have taken the study over."""
+
     def check(self) -> None:
         """Raise when another process has taken the study over."""
 
@@ -250,6 +254,11 @@ class Journal:
         self._sound += len(block)
         self._note_length()
         return entries
+
+    def check(self) -> None:
+        """Raise StudyTaken when another process was seen to have taken the study over."""
+        if self._guard is not None and self._guard.overtaken:
+            self._guard.check()
 
     def close(self) -> None:
         """Close the file; appending afterwards fails."""

@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from orchestrator import disk
 from orchestrator.budgets import running_seconds
 from orchestrator.checkpoints import remove_remnants
-from orchestrator.driver import Driver, OnEvent, OnNotice, stop_request
+from orchestrator.driver import Driver, OnEvent, OnNotice, disk_error, stop_request
 from orchestrator.errors import StudyError, StudyTaken, StudyUnreadable, Unfit
 from orchestrator.events import (
     CheckpointCommitted,
@@ -47,15 +48,22 @@ def prepare_data(spec: SweepSpec, cache: Path, on_notice: OnNotice) -> int:
 
     Raises:
         TaskError: what cannot be used, and how to mend it.
+        DiskFull: the checkpoints of the trials cannot fit where the study stands.
     """
     from orchestrator.tasks import make_task
 
-    rows = 0
+    rows = parameters = 0
     for config in task_configs(spec):
         prepared = make_task(spec.task_for(config), cache, spec.seed).prepare()
         rows = rows or prepared.rows["train"]
+        parameters = max(parameters, prepared.parameters)
         for note in prepared.notes:
             on_notice(note)
+    cpus = max(1, os.cpu_count() or 1)
+    needed = disk.need(spec, parameters, min(cpus, spec.trial_limit or cpus))
+    tight = disk.require_room(cache.parent / spec.name, needed)
+    if tight is not None:
+        on_notice(tight)
     return rows
 
 
@@ -110,11 +118,12 @@ def run_study(
         lock = StudyLock(folder, on_notice=on_notice)
         locked.callback(lock.release)
         refuse_taken(folder)
-        (folder / SWEEP_FILE).write_text(sweep.source, "utf-8")
-        (folder / SPECIFICATION).write_text(
-            json.dumps(spec.model_dump(mode="json"), indent=1), "utf-8"
-        )
-        driver.open(Journal(folder / JOURNAL, guard=lock), [], [_started(spec)], rows)
+        with _beginning(folder):
+            (folder / SWEEP_FILE).write_text(sweep.source, "utf-8")
+            (folder / SPECIFICATION).write_text(
+                json.dumps(spec.model_dump(mode="json"), indent=1), "utf-8"
+            )
+            driver.open(Journal(folder / JOURNAL, guard=lock), [], [_started(spec)], rows)
         driver.wait()
     return read_study(folder)
 
@@ -179,11 +188,26 @@ def resume_study(
         for event in lost:
             on_notice(f"trial {event.trial}: {event.reason}; the checkpoint before it is used.")
         refuse_lost(state, extended, past.state)
-        journal = Journal(folder / JOURNAL, past.contents, lock)
-        spent_s = running_seconds(past.contents.entries)
-        driver.open(journal, history, [*first, *lost], rows, spent_s)
+        with _beginning(folder):
+            journal = Journal(folder / JOURNAL, past.contents, lock)
+            spent_s = running_seconds(past.contents.entries)
+            driver.open(journal, history, [*first, *lost], rows, spent_s)
         driver.wait()
     return read_study(folder)
+
+
+@contextlib.contextmanager
+def _beginning(folder: Path) -> Iterator[None]:
+    """Say plainly why a study's first lines cannot be written; one without any is not there."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(folder, error) from error
+    finally:
+        journal = folder / JOURNAL
+        if journal.exists() and not journal.stat().st_size:
+            journal.unlink()
+            length_file(journal).unlink(missing_ok=True)
 
 
 def request_stop(folder: Path) -> str:

@@ -26,7 +26,7 @@ from orchestrator.tasks.weights import bad_override, check_fits, stored_files
 from search_spaces.errors import did_you_mean, nearest
 from search_spaces.parts import TaskSpec
 
-FORMAT = 1
+FORMAT = 2
 _PROBLEM_TYPES = {
     "single_label": "single_label_classification",
     "multi_label": "multi_label_classification",
@@ -59,6 +59,7 @@ class Model:
 
     folder: Path
     origin: Origin
+    parameters: int
 
 
 def origin_of(task: TaskSpec) -> Origin:
@@ -143,12 +144,12 @@ def prepare_model(origin: Origin, task: TaskSpec, rows: Rows, tokens: Tokens, ca
 
     def build(empty: Path) -> dict[str, Any]:
         config = _configured(origin, task, rows, tokens)
-        check_fits(config, origin.name, None if origin.random else origin.folder, task)
+        parameters = check_fits(config, origin.name, None if origin.random else origin.folder, task)
         config.save_pretrained(str(empty))
-        return {"name": origin.name, "model_type": config.model_type}
+        about = {"name": origin.name, "model_type": config.model_type}
+        return {**about, "parameters": parameters}
 
-    built(folder, build)
-    return Model(folder, origin)
+    return Model(folder, origin, built(folder, build)["parameters"])
 
 
 def _identity(folder: Path) -> Any:

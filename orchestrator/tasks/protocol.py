@@ -25,6 +25,7 @@ class Prepared:
         longest: tokens of the longest row; 0 when unknown.
         truncated: share of rows that were cut, 0.0 to 1.0.
         notes: what a person should know, one sentence each.
+        parameters: of the model; 0 when unknown.
     """
 
     problem: str
@@ -34,6 +35,7 @@ class Prepared:
     longest: int = 0
     truncated: float = 0.0
     notes: tuple[str, ...] = field(default=())
+    parameters: int = 0
 
 
 @runtime_checkable

@@ -65,6 +65,7 @@ class TextClassification:
             longest=tokens.longest,
             truncated=tokens.truncated,
             notes=_notes(spec, origin, rows, tokens),
+            parameters=model.parameters,
         )
         return prepared, rows, tokens, model
 

@@ -16,7 +16,7 @@ from orchestrator.tasks.errors import TaskError, first_line
 from search_spaces.parts import TaskSpec
 
 
-def check_fits(config: Any, name: str, folder: Path | None, task: TaskSpec) -> None:
+def check_fits(config: Any, name: str, folder: Path | None, task: TaskSpec) -> int:
     """Build the model without memory, and compare its shapes with those of the weights.
 
     Args:
@@ -24,6 +24,9 @@ def check_fits(config: Any, name: str, folder: Path | None, task: TaskSpec) -> N
         name: the model as the sweep file has it.
         folder: with the weights; None when it starts from random ones.
         task: its overrides are named in messages.
+
+    Returns:
+        How many parameters it has, each tied one once.
 
     Raises:
         TaskError: the model cannot be made, has no form for sequence classification, or its
@@ -50,6 +53,7 @@ def check_fits(config: Any, name: str, folder: Path | None, task: TaskSpec) -> N
     stored = {} if folder is None else _stored_shapes(folder)
     if stored:
         _check_shapes(model, stored, f"{config.model_type} model {name}", task)
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def _check_shapes(

@@ -171,6 +171,10 @@ class Guarding:
         self.lost_at_check = 0
         self.checks = 0
 
+    @property
+    def overtaken(self) -> bool:
+        return bool(self.lost_at_check)
+
     def check(self) -> None:
         self.checks += 1
         if self.lost_at_check and self.checks >= self.lost_at_check:

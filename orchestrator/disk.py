@@ -1,0 +1,167 @@
+"""How much room a study needs on disk, and when it must stop because there is too little.
+
+Deletes nothing (`retention.py` names what nobody needs). What is asked is what its checkpoints
+take: weights and optimizer state of every trial that ends keep one, and a trial that runs has up
+to three and one being written. Batches, logs and the journal are small beside that. The need
+is an upper bound; a study is refused only for what it will keep for certain, so an estimate that
+is too careful costs a notice and never a study.
+
+While it runs, a reserve stays free: a study that ends at low water can still write its journal,
+and a full disk never meets it in the middle of a line.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import DiskFull
+
+if TYPE_CHECKING:
+    from search_spaces import SweepSpec
+
+_WEIGHTS = 4
+"""Bytes of a parameter: models are float32, mixed precision is the Trainer's."""
+
+_OPTIMIZERS = (
+    ("adamw_bnb_8bit", 2), ("adamw_8bit", 2), ("paged_adamw_8bit", 2), ("lion_8bit", 1),
+    ("paged_lion_8bit", 1), ("rmsprop_bnb_8bit", 1), ("ademamix_8bit", 3), ("lion", 4),
+    ("paged_lion", 4), ("rmsprop", 4), ("adagrad", 4), ("adafactor", 0), ("sgd", 0), ("adamw", 8),
+)  # fmt: skip
+"""Bytes of optimizer state of a parameter, by how `optim` begins; the first that fits."""
+_OTHER_OPTIMIZER = 8
+
+_RUNNING = 3
+_RESERVE = 64 << 20
+_RESERVE_SHARE = 0.02
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a study's checkpoints take.
+
+    Attributes:
+        checkpoint: bytes of one.
+        kept: how many stand at the end; None when only a budget of time ends the study.
+        most: how many may stand at once; with `kept` None, those of the running trials.
+    """
+
+    checkpoint: int
+    kept: int | None
+    most: int
+
+    @property
+    def bytes_kept(self) -> int:
+        """Bytes that the study has for certain at its end."""
+        return self.checkpoint * (self.kept or 1)
+
+    @property
+    def bytes_most(self) -> int:
+        """Bytes that it may have at once."""
+        return self.checkpoint * self.most
+
+
+def checkpoint_bytes(spec: SweepSpec, parameters: int) -> int:
+    """Return the size of one checkpoint: weights and the largest optimizer state asked for."""
+    optimizer = max(_state_bytes(name) for name in _optimizers(spec))
+    return parameters * (_WEIGHTS + optimizer)
+
+
+def need(spec: SweepSpec, parameters: int, slots: int) -> Need:
+    """Work out what a study needs.
+
+    Args:
+        parameters: of the largest model that a trial trains.
+        slots: trials at the same time.
+    """
+    trials = spec.trial_limit
+    running = slots if trials is None else min(slots, trials)
+    if spec.method == "pbt" and trials is not None:
+        running = trials  # each member can be taken up, and copied from
+    return Need(
+        checkpoint=checkpoint_bytes(spec, parameters),
+        kept=trials,
+        most=(trials or running) + _RUNNING * running,
+    )
+
+
+def reserve(folder: Path) -> int:
+    """Return how many bytes must stay free where a study writes."""
+    return min(_RESERVE, int(shutil.disk_usage(_existing(folder)).total * _RESERVE_SHARE))
+
+
+def free_bytes(folder: Path) -> int:
+    """Return how many bytes can still be written, the reserve included."""
+    return shutil.disk_usage(_existing(folder)).free
+
+
+def checkpoints_bytes(folder: Path) -> int:
+    """Return what a study's checkpoints take now; 0 without any."""
+    return sum(
+        path.lstat().st_size
+        for path in folder.glob("trials/*/checkpoints/*/**/*")
+        if path.is_file() and not path.is_symlink()
+    )
+
+
+def require_room(folder: Path, needed: Need) -> str | None:
+    """Refuse a study that cannot fit; what its folder holds already is counted.
+
+    Returns:
+        A sentence for a person when it may get tight, else None.
+
+    Raises:
+        DiskFull: less is free than it keeps for certain, or than the reserve.
+    """
+    require_reserve(folder)
+    free, held = free_bytes(folder), reserve(folder)
+    there = checkpoints_bytes(folder)
+    least = max(0, needed.bytes_kept - there)
+    if free - held < least:
+        raise DiskFull(
+            f"{folder}: the study does not fit: its checkpoints need {_mib(least)}"
+            f" ({needed.kept or 1} of {_mib(needed.checkpoint)}"
+            f"{', less what stands there' if there else ''}), {_mib(free)} are free.",
+            mend="make room, name another folder by --storage, or ask for fewer trials.",
+        )
+    most = max(0, needed.bytes_most - there)
+    if free - held < most:
+        return (
+            f"{folder}: the disk may get full: the checkpoints of this study take up to"
+            f" {_mib(most)}, {_mib(free)} are free. At low water it ends and can be resumed."
+        )
+    return None
+
+
+def require_reserve(folder: Path) -> None:
+    """Raise DiskFull when less than the reserve is free."""
+    free, held = free_bytes(folder), reserve(folder)
+    if free < held:
+        raise DiskFull(
+            f"{folder}: the disk is almost full: {_mib(held)} must stay free for the study to be"
+            f" recorded, {_mib(free)} are.",
+            mend="make room; a study that was begun goes on with `sweep resume"
+            f" {folder}`, and what was committed is kept.",
+        )
+
+
+def _existing(folder: Path) -> Path:
+    return next(place for place in (folder, *folder.absolute().parents) if place.exists())
+
+
+def _optimizers(spec: SweepSpec) -> tuple[str, ...]:
+    domain = spec.space.get("optim")
+    values = tuple(getattr(domain, "values", ()))
+    return values or (str(spec.setting({}, "optim") or "adamw"),)
+
+
+def _state_bytes(optimizer: object) -> int:
+    name = str(optimizer)
+    return next((n for start, n in _OPTIMIZERS if name.startswith(start)), _OTHER_OPTIMIZER)
+
+
+def _mib(n_bytes: int) -> str:
+    return f"{n_bytes / _MIB:,.1f} MiB" if n_bytes < 10 * _MIB else f"{n_bytes / _MIB:,.0f} MiB"
