@@ -12,6 +12,8 @@ and a full disk never meets it in the middle of a line.
 
 from __future__ import annotations
 
+import json
+import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +39,7 @@ _RUNNING = 3
 _RESERVE = 64 << 20
 _RESERVE_SHARE = 0.02
 _MIB = 1 << 20
+_LONGEST_HEADER = 100 << 20
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,31 @@ def need(spec: SweepSpec, parameters: int, slots: int) -> Need:
         kept=trials,
         most=(trials or running) + _RUNNING * running,
     )
+
+
+def stored_parameters(model: str) -> int | None:
+    """Count the parameters in a model folder's safetensors files, without loading any.
+
+    Args:
+        model: the sweep file's `task.model`.
+
+    Returns:
+        None when it is no folder, or its weights stand in another form or cannot be read.
+    """
+    files = sorted(Path(model).expanduser().glob("model*.safetensors"))
+    try:
+        return sum(_elements(file) for file in files) or None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # `sweep run` says what is wrong with it
+
+
+def _elements(file: Path) -> int:
+    with file.open("rb") as opened:
+        length = int.from_bytes(opened.read(8), "little")
+        if length > _LONGEST_HEADER:
+            raise ValueError("not a safetensors file")
+        header = json.loads(opened.read(length))
+    return sum(math.prod(t["shape"]) for name, t in header.items() if name != "__metadata__")
 
 
 def reserve(folder: Path) -> int:

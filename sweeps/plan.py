@@ -18,10 +18,12 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from orchestrator.cluster import join_ray, slots, slots_for
+from orchestrator.disk import Need, free_bytes, need, stored_parameters
 from orchestrator.events import Config, TrialProposed
 from orchestrator.searchers import given_proposals, make_searcher
+from orchestrator.study import task_configs
 from search_spaces import SweepSpec
-from sweeps.text import count, number, setting, short_names
+from sweeps.text import count, number, setting, short_names, size
 from sweeps.views import METHOD_WORDS, SMOKE, cell, table
 
 LISTED = 100
@@ -43,6 +45,8 @@ class Plan:
         slots: trials at the same time.
         rounds: how often all slots are filled; None when trials is.
         first: number, origin and configuration of the trials known beforehand.
+        disk: what the checkpoints take; None when the model's size is not known beforehand.
+        disk_free: bytes free where the study would stand.
     """
 
     trials: int | None
@@ -52,6 +56,8 @@ class Plan:
     slots: int
     rounds: int | None
     first: tuple[tuple[int, str, Config], ...]
+    disk: Need | None
+    disk_free: int
 
     def as_json(self) -> dict[str, Any]:
         """Plain data for `sweep plan --json`."""
@@ -64,6 +70,12 @@ class Plan:
             else {"min": self.boundaries[0], "max": self.boundaries[1]},
             "slots": self.slots,
             "rounds": self.rounds,
+            "disk": {
+                "checkpoint_bytes": None if self.disk is None else self.disk.checkpoint,
+                "kept_bytes": None if self.disk is None else self.disk.bytes_kept,
+                "most_bytes": None if self.disk is None else self.disk.bytes_most,
+                "free_bytes": self.disk_free,
+            },
             "first": [
                 {"number": number, "origin": origin, "config": config}
                 for number, origin, config in self.first
@@ -98,7 +110,17 @@ def make_plan(spec: SweepSpec, address: str | None = None) -> Plan:
         slots=fit,
         rounds=None if trials is None else math.ceil(trials / fit),
         first=first,
+        disk=_disk(spec, fit),
+        disk_free=free_bytes(Path(spec.storage)),
     )
+
+
+def _disk(spec: SweepSpec, slots: int) -> Need | None:
+    """What the checkpoints of the largest model take, when every model's size is known."""
+    models = {spec.task_for(config).model for config in task_configs(spec)}
+    sizes = [None if spec.smoke else stored_parameters(model) for model in models]
+    known = [size for size in sizes if size is not None]
+    return need(spec, max(known), slots) if known and len(known) == len(sizes) else None
 
 
 def _first_configs(spec: SweepSpec) -> tuple[tuple[int, str, Config], ...]:
@@ -170,6 +192,7 @@ def plan_view(spec: SweepSpec, plan: Plan) -> list[RenderableType]:
         ),
         cell(f"{trials}, each {between(*plan.epochs_each)} epochs and {boundaries}{epochs}"),
         cell(f"{count(plan.slots, 'slot')} here: so many trials train at the same time{rounds}"),
+        *([_disk_line(plan.disk, plan.disk_free)] if plan.disk else []),
         "",
         table(["searched", "domain"], [[name, str(domain)] for name, domain in spec.space.items()]),
     ]
@@ -186,6 +209,15 @@ def plan_view(spec: SweepSpec, plan: Plan) -> list[RenderableType]:
             chosen = ", each chosen from the results so far" if spec.method == "bayes" else ""
             shown.append(cell(f"and {count(hidden, 'more trial')}{chosen}", "dim"))
     return shown
+
+
+def _disk_line(need: Need, free: int) -> Text:
+    fits = free >= need.bytes_kept
+    words = (
+        f"checkpoints of {size(need.checkpoint)} each: {size(need.bytes_kept)} at the end,"
+        f" {size(need.bytes_most)} at most; {size(free)} are free"
+    )
+    return cell(words if fits else f"{words}: it does not fit", "" if fits else "bold red")
 
 
 def between(low: float, high: float) -> str:

@@ -94,3 +94,15 @@ def test_a_model_of_unknown_size_needs_nothing_but_the_reserve(
     free[0] = 0
     with pytest.raises(DiskFull):
         disk.require_reserve(tmp_path)
+
+
+def test_the_parameters_of_a_model_folder_are_counted_from_its_headers(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    for number, shape in enumerate(((3, 4), (5,))):
+        save_file({"a": torch.zeros(shape)}, tmp_path / f"model-0000{number}-of-2.safetensors")
+    assert disk.stored_parameters(str(tmp_path)) == 17
+    assert disk.stored_parameters("some/name-on-the-hub") is None
+    (tmp_path / "model-00000-of-2.safetensors").write_bytes(b"\xff" * 20)
+    assert disk.stored_parameters(str(tmp_path)) is None
