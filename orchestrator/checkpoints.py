@@ -123,15 +123,14 @@ class _Job:
     path: Path
     on_committed: Callable[[Manifest], None]
     on_error: Callable[[Exception], None]
-    droppable: bool
 
 
 class CheckpointWriter:
-    """Commits snapshots in a thread of its own, at most one behind.
+    """Commits snapshots in a thread of its own, one at a time.
 
-    While one is written another may wait; a third one takes the waiting one's place if that is
-    droppable, else `submit` blocks. So memory holds three snapshots at most, and training waits
-    for the disk only when every checkpoint is needed and the disk is slower than training.
+    `submit` waits for the one before, so memory holds two snapshots at most. None is dropped for
+    a newer one: a disk slower than training would then leave a trial without a checkpoint for
+    many boundaries, and one boundary is all that a fault may cost.
 
     Args:
         study_folder: what the paths of `submit` are relative to.
@@ -140,8 +139,7 @@ class CheckpointWriter:
     def __init__(self, study_folder: Path) -> None:
         self._study_folder = study_folder
         self._changed = threading.Condition()
-        self._waiting: _Job | None = None
-        self._writing = False
+        self._job: _Job | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
         self._thread.start()
@@ -153,63 +151,50 @@ class CheckpointWriter:
         *,
         on_committed: Callable[[Manifest], None],
         on_error: Callable[[Exception], None],
-        droppable: bool,
     ) -> None:
-        """Hand over a snapshot to be committed.
+        """Hand over a snapshot to be committed, once the one before is.
 
         Args:
             snapshot: what to write; must not change any more.
             path: from `checkpoint_path`.
             on_committed: called in the writer's thread once the checkpoint is on disk.
             on_error: called in the writer's thread with what `commit` raised.
-            droppable: whether it may be superseded by the trial's next one before it is
-                written; then neither callback is called.
 
         Raises:
             ValueError: the writer is closed.
         """
-        job = _Job(snapshot, path, on_committed, on_error, droppable)
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._takes(job))
+            self._changed.wait_for(lambda: self._closed or self._job is None)
             if self._closed:
                 raise ValueError("the checkpoint writer is closed: nothing can be submitted")
-            self._waiting = job
+            self._job = _Job(snapshot, path, on_committed, on_error)
             self._changed.notify_all()
 
     def flush(self) -> None:
-        """Wait until all that was submitted is committed, failed or superseded."""
+        """Wait until all that was submitted is committed or has failed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting is None and not self._writing)
+            self._changed.wait_for(lambda: self._job is None)
 
     def close(self) -> None:
-        """Write what waits and end the thread; closing twice is no error."""
+        """Write what was submitted and end the thread; closing twice is no error."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
         self._thread.join()
 
-    def _takes(self, job: _Job) -> bool:
-        waiting = self._waiting
-        if waiting is None:
-            return True
-        # Another trial's newest checkpoint is not superseded by this one's.
-        return waiting.droppable and waiting.path.parent == job.path.parent
-
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._closed or self._waiting is not None)
-                job, self._waiting = self._waiting, None
+                self._changed.wait_for(lambda: self._closed or self._job is not None)
+                job = self._job
                 if job is None:
                     return
-                self._writing = True
-                self._changed.notify_all()
             try:
                 self._write(job)
             finally:
                 del job  # a snapshot is as large as the trial: not kept until the next one
                 with self._changed:
-                    self._writing = False
+                    self._job = None
                     self._changed.notify_all()
 
     def _write(self, job: _Job) -> None:

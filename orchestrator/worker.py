@@ -189,8 +189,7 @@ class TrialWorker(Trainable):
                 report=dataclasses.asdict(report),
             )
             if report.is_best or not report.last or self._context.spec.method == "pbt":
-                superseded = not report.last and report.boundary != until
-                self._save(segment, report, droppable=superseded and not report.is_best)
+                self._save(segment, report)
             if report.last:
                 return
             match self._ask(wait=False):
@@ -201,7 +200,7 @@ class TrialWorker(Trainable):
             if report.boundary >= until or self._next is not None:
                 return
 
-    def _save(self, segment: Segment, report: BoundaryReport, *, droppable: bool) -> None:
+    def _save(self, segment: Segment, report: BoundaryReport) -> None:
         path = checkpoint_path(segment.trial, segment.segment, report.boundary)
 
         def committed(sha256: str, size: int) -> None:
@@ -227,7 +226,6 @@ class TrialWorker(Trainable):
             path,
             on_committed=lambda done: committed(done.sha256, done.size_bytes),
             on_error=failed,
-            droppable=droppable,
         )
 
     def _snapshot(self) -> Any:

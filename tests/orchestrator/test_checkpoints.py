@@ -254,13 +254,12 @@ class Outcomes:
         self.writer = CheckpointWriter(study)
         self.seen: list[tuple[int, Manifest | Exception]] = []
 
-    def submit(self, number: int, snapshot: Any, *, droppable: bool, trial: str = "0001") -> None:
+    def submit(self, number: int, snapshot: Any, *, trial: str = "0001") -> None:
         self.writer.submit(
             snapshot,
             checkpoint_path(trial, 0, number),
             on_committed=lambda done: self.seen.append((number, done)),
             on_error=lambda error: self.seen.append((number, error)),
-            droppable=droppable,
         )
 
     @property
@@ -275,69 +274,41 @@ def outcomes(tmp_path: Path) -> Iterator[Outcomes]:
     outcomes.writer.close()
 
 
-def test_the_writer_drops_superseded_snapshots_before_they_reach_the_disk(
+def test_every_snapshot_is_written_and_the_next_one_waits_for_it(
     outcomes: Outcomes, tmp_path: Path
 ) -> None:
     gate = Gate()
-    outcomes.submit(1, gate, droppable=True)
+    outcomes.submit(1, gate)
     assert gate.begun.wait(10)
-    for number in (2, 3, 4):
-        outcomes.submit(number, TWO, droppable=True)
+    second = threading.Thread(target=lambda: outcomes.submit(2, TWO))
+    second.start()
+    second.join(0.1)
+    assert second.is_alive()
     gate.opened.set()
-    outcomes.writer.flush()
-    assert outcomes.numbers == [1, 4]
-    assert not (tmp_path / checkpoint_path("0001", 0, 2)).exists()
-    verify(tmp_path / checkpoint_path("0001", 0, 4))
-
-
-def test_a_snapshot_that_is_needed_is_never_superseded_and_the_next_one_waits(
-    outcomes: Outcomes,
-) -> None:
-    gate = Gate()
-    outcomes.submit(1, gate, droppable=False)
-    assert gate.begun.wait(10)
-    outcomes.submit(2, TWO, droppable=False)
-    third = threading.Thread(target=lambda: outcomes.submit(3, TWO, droppable=True))
-    third.start()
-    third.join(0.1)
-    assert third.is_alive()
-    gate.opened.set()
-    third.join(10)
+    second.join(10)
+    outcomes.submit(3, TWO, trial="0002")
     outcomes.writer.flush()
     assert outcomes.numbers == [1, 2, 3]
-
-
-def test_another_trials_snapshot_is_not_superseded(outcomes: Outcomes) -> None:
-    gate = Gate()
-    outcomes.submit(1, gate, droppable=True)
-    assert gate.begun.wait(10)
-    outcomes.submit(2, TWO, droppable=True, trial="0001")
-    other = threading.Thread(target=lambda: outcomes.submit(3, TWO, droppable=True, trial="0002"))
-    other.start()
-    gate.opened.set()
-    other.join(10)
-    outcomes.writer.flush()
-    assert outcomes.numbers == [1, 2, 3]
+    verify(tmp_path / checkpoint_path("0001", 0, 1))
 
 
 def test_the_writer_tells_of_an_error_and_goes_on(outcomes: Outcomes) -> None:
-    outcomes.submit(1, Failing(ValueError("bad")), droppable=False)
-    outcomes.submit(2, TWO, droppable=False)
+    outcomes.submit(1, Failing(ValueError("bad")))
+    outcomes.submit(2, TWO)
     outcomes.writer.flush()
     assert outcomes.numbers == [1, 2]
     assert isinstance(outcomes.seen[0][1], ValueError)
 
 
-def test_closing_writes_what_waits_and_then_nothing_is_taken(outcomes: Outcomes) -> None:
+def test_closing_writes_what_was_submitted_and_then_nothing_is_taken(outcomes: Outcomes) -> None:
     gate = Gate()
-    outcomes.submit(1, gate, droppable=True)
+    outcomes.submit(1, gate)
     assert gate.begun.wait(10)
-    outcomes.submit(2, TWO, droppable=True)
-    gate.opened.set()
+    threading.Timer(0.1, gate.opened.set).start()
     outcomes.writer.close()
-    assert outcomes.numbers == [1, 2]
+    assert outcomes.numbers == [1]
     with pytest.raises(ValueError, match="closed"):
-        outcomes.submit(3, TWO, droppable=True)
+        outcomes.submit(2, TWO)
 
 
 @pytest.fixture
