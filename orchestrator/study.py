@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import importlib.metadata
 import itertools
 import json
@@ -15,6 +16,7 @@ import os
 import platform
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +179,6 @@ def resume_study(
         exits.callback(driver.close)
         driver.start()
         rows = prepare(spec, cache, on_notice)
-        driver.ready()
         for note in past.notes:
             on_notice(f"{folder}: {note}.")
         history = [entry.event for entry in past.contents.entries]
@@ -188,6 +189,7 @@ def resume_study(
         for event in lost:
             on_notice(f"trial {event.trial}: {event.reason}; the checkpoint before it is used.")
         refuse_lost(state, extended, past.state)
+        driver.ready()  # not before: Ray comes up while large checkpoints are summed
         with _beginning(folder):
             journal = Journal(folder / JOURNAL, past.contents, lock)
             spent_s = running_seconds(past.contents.entries)
@@ -240,16 +242,29 @@ def damaged_checkpoints(
     """
     state = state or StudyState.of(entry.event for entry in study.contents.entries)
     lost: list[CheckpointLost] = []
+    checked: set[str] = set()
     while True:
         wanted = {state.best.checkpoint} if state.best else set()
         wanted |= {state.standing(trial).checkpoint or "" for trial in state.open_trials}
+        wanted -= checked
+        checked |= wanted
+        commits = [
+            commit
+            for record in state.trials.values()
+            for commit in record.checkpoints.values()
+            if commit.path in wanted
+        ]
+        pool = ThreadPoolExecutor(os.cpu_count())  # summing leaves the interpreter free
+        try:
+            reasons = list(pool.map(functools.partial(_damage, study.folder), commits))
+        finally:  # an interruption does not wait for the gigabytes that are left
+            pool.shutdown(wait=False, cancel_futures=True)
         found = [
             CheckpointLost(
                 trial=commit.trial, boundary=commit.boundary, path=commit.path, reason=reason
             )
-            for record in state.trials.values()
-            for commit in record.checkpoints.values()
-            if commit.path in wanted and (reason := _damage(study.folder, commit)) is not None
+            for commit, reason in zip(commits, reasons, strict=True)
+            if reason is not None
         ]
         if not found:
             return lost

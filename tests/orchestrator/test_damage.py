@@ -1,0 +1,72 @@
+"""Before a study goes on, what it will need is verified, and nothing else is read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from orchestrator.checkpoints import commit
+from orchestrator.events import CheckpointCommitted
+from orchestrator.journal import Contents, Entry
+from orchestrator.results import StudyResult
+from orchestrator.state import StudyState
+from orchestrator.study import damaged_checkpoints
+from tests.orchestrator.world import World, sweep
+
+
+class Weights:
+    """A checkpoint of one file."""
+
+    def write(self, folder: Path) -> None:
+        (folder / "weights").write_bytes(b"w" * 100)
+
+
+def interrupted_study(folder: Path) -> StudyResult:
+    """Trial 0000 finished with its best at boundary 3, 0001 stands at 2, best as well."""
+    world = World(sweep())
+    world.ready("a")
+    for _ in range(20):
+        if world.take("a") is None:
+            trial, boundary = world.at["a"][0].trial, world.at["a"][1]
+            if (trial, boundary) == ("0001", 2):
+                break
+            world.boundary("a")
+    events = [
+        replace(event, sha256=commit(folder, Path(event.path), Weights()).sha256)
+        if isinstance(event, CheckpointCommitted)
+        else event
+        for event in world.journal
+    ]
+    entries = tuple(Entry(n, 0.0, event) for n, event in enumerate(events))
+    return StudyResult(
+        folder, world.spec, StudyState.of(events), Contents(entries, 0, 0), running=None
+    )
+
+
+def spoil(study: StudyResult, trial: str, boundary: int) -> None:
+    path = study.folder / study.state.trials[trial].checkpoints[boundary].path
+    (path / "weights").write_bytes(b"x" * 100)
+
+
+def named(study: StudyResult) -> list[tuple[str, int]]:
+    return [(lost.trial, lost.boundary) for lost in damaged_checkpoints(study)]
+
+
+def test_only_where_open_trials_stand_and_the_best_are_read(tmp_path: Path) -> None:
+    study = interrupted_study(tmp_path)
+    assert study.state.open_trials == {"0001": None}
+    best = study.state.best
+    assert best is not None
+    needless = [("0000", 1), ("0000", 2), ("0001", 1)]
+    for trial, boundary in needless:
+        spoil(study, trial, boundary)
+    assert named(study) == []
+    spoil(study, best.trial, best.boundary)
+    assert named(study)[0] == (best.trial, best.boundary)
+
+
+def test_when_the_newest_is_damaged_the_one_before_is_verified_too(tmp_path: Path) -> None:
+    study = interrupted_study(tmp_path)
+    spoil(study, "0001", 2)
+    spoil(study, "0001", 1)
+    assert named(study)[-2:] == [("0001", 2), ("0001", 1)]
