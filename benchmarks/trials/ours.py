@@ -14,10 +14,8 @@ from typing import Any
 
 from benchmarks.trials.jobs import Job, sweep_file
 from benchmarks.trials.segments import Segment
-from orchestrator.boundaries import FIRST_STEP
 from orchestrator.events import Decided, Reported, SegmentStarted
 from orchestrator.results import StudyResult, read_study
-from orchestrator.trial_log import LOG
 
 METHODS = {
     "tiny": ("grid", "random", "bayes", "asha", "pbt"),
@@ -81,6 +79,10 @@ def workers(study: StudyResult) -> set[int]:
 
 def _first_steps(trial: Path) -> dict[int, float]:
     """Segment -> when its first step was done, from the notes in the trial's log."""
+    # Here: they import torch, of which whoever only starts and reads processes needs nothing.
+    from orchestrator.boundaries import FIRST_STEP
+    from orchestrator.trial_log import LOG
+
     found: dict[int, float] = {}
     segment = -1
     for line in (trial / LOG).read_text("utf-8").splitlines():

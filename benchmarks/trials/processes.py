@@ -2,7 +2,9 @@
 
 It does not look into what the command does. Bytes written are the kernel's count for the whole
 tree: a process's count goes to its parent when it is waited for, and orphans are made to come to
-us. Peak memory is the kernel's own peak of each process, read while it lives.
+us. Only where a parent ignores its children's ends (Ray's raylet) a child's count is lost with it;
+there it is what was last read while the child lived. Peak memory is the kernel's own peak of each
+process, read while it lives.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -64,7 +67,7 @@ def run(command: Sequence[str], log: Path, *, cwd: Path | None = None) -> Ran:
     _adopt_orphans()
     environment = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
     environment |= {"RAY_USAGE_STATS_ENABLED": "0", "HF_HUB_OFFLINE": "1"}
-    written = _written_bytes()
+    written = _written_bytes("self")
     with log.open("wb") as output:
         started, clock = time.time(), time.monotonic()
         process = subprocess.Popen(
@@ -83,32 +86,34 @@ def run(command: Sequence[str], log: Path, *, cwd: Path | None = None) -> Ran:
                 process.kill()
                 process.wait()
             seconds = time.monotonic() - clock
-            peaks = sampler.stop()
-            _end_leftovers()
-    now = _written_bytes()
+            peaks, lost = sampler.stop()
+            reaped = _end_leftovers()
+    now = _written_bytes("self")
+    unseen = sum(count for pid, count in lost.items() if pid not in reaped)
     return Ran(
         started=started,
         seconds=seconds,
         code=code,
         pid=process.pid,
-        written_bytes=None if written is None or now is None else now - written,
+        written_bytes=None if written is None or now is None else now - written + unseen,
         peak_bytes=peaks,
     )
 
 
 class _Sampler:
-    """Reads the peaks of all our descendants until stopped."""
+    """Reads of all our descendants, until stopped, their peaks, and counts that would be lost."""
 
     def __init__(self) -> None:
         self._peaks: dict[int, int] = {}
+        self._lost: dict[int, int] = {}
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
         self._thread.start()
 
-    def stop(self) -> dict[int, int]:
+    def stop(self) -> tuple[dict[int, int], dict[int, int]]:
         self._stopped.set()
         self._thread.join()
-        return self._peaks
+        return self._peaks, self._lost
 
     def _sample(self) -> None:
         while not self._stopped.wait(_SAMPLE_S):
@@ -116,20 +121,30 @@ class _Sampler:
                 with contextlib.suppress(psutil.Error, OSError):
                     peak = _peak_bytes(process)
                     self._peaks[process.pid] = max(peak, self._peaks.get(process.pid, 0))
+                    if _ignores_its_children(process.ppid()):
+                        self._lost[process.pid] = _written_bytes(process.pid) or 0
 
 
 def _peak_bytes(process: psutil.Process) -> int:
-    status = Path(f"/proc/{process.pid}/status")
-    if status.exists():
-        for line in status.read_text("ascii", "replace").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return int(process.memory_info().rss)
+    peak = _status(process.pid, "VmHWM")
+    return int(process.memory_info().rss) if peak is None else int(peak.split()[0]) * 1024
 
 
-def _written_bytes() -> int | None:
+def _ignores_its_children(pid: int) -> bool:
+    ignored = _status(pid, "SigIgn")
+    return ignored is not None and bool(int(ignored, 16) >> (signal.SIGCHLD - 1) & 1)
+
+
+def _status(pid: int, name: str) -> str | None:
+    """A line of the kernel's account of a process; None where there is none (not on Linux)."""
+    path = Path(f"/proc/{pid}/status")
+    lines = path.read_text("utf-8", "replace").splitlines() if path.exists() else []
+    return next((v.strip() for key, _, v in (s.partition(":") for s in lines) if key == name), None)
+
+
+def _written_bytes(pid: int | str) -> int | None:
     try:
-        lines = Path("/proc/self/io").read_text("ascii").splitlines()
+        lines = Path(f"/proc/{pid}/io").read_text("ascii").splitlines()
     except OSError:
         return None
     return next(int(line.split()[1]) for line in lines if line.startswith("write_bytes"))
@@ -140,22 +155,28 @@ def _adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def _end_leftovers() -> None:
-    """Wait until nothing that the command started is left, in the end by killing it."""
+def _end_leftovers() -> set[int]:
+    """Wait until nothing that the command started is left, in the end by killing it.
+
+    Returns:
+        Those that came to us, because whoever started them had ended.
+    """
+    reaped: set[int] = set()
     deadline = time.monotonic() + _GRACE_S
-    while _reaped() and (left := psutil.Process().children(recursive=True)):
+    while _reap(reaped) and (left := psutil.Process().children(recursive=True)):
         if time.monotonic() > deadline:
             for process in left:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
         time.sleep(0.05)
+    return reaped
 
 
-def _reaped() -> bool:
+def _reap(reaped: set[int]) -> bool:
     """Wait for those that have ended; say whether any child is left."""
     try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+        while pid := os.waitpid(-1, os.WNOHANG)[0]:
+            reaped.add(pid)
     except ChildProcessError:
         return False
     return True

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 
 import pytest
 import yaml
 
 from benchmarks.trials.jobs import JOBS, sweep_file
 from benchmarks.trials.measuring import names
+from benchmarks.trials.processes import run
 from benchmarks.trials.segments import Segment, figures, marked_segments, start_times
 from benchmarks.trials.table import NAMES, PEERS, Bound, bounds, page
 from search_spaces import read_sweep
@@ -118,6 +120,34 @@ def test_marks_of_several_processes_in_one_file_are_told_apart(tmp_path):
         Segment(1.5, 8, "perturbation", [3.0]),
         Segment(4.0, 7, "trial", []),
     ]
+
+
+WRITER = """
+import pathlib, sys, time
+pathlib.Path(sys.argv[1]).write_bytes(bytes(2_000_000))
+time.sleep(0.6)
+"""
+PARENT = """
+import signal, subprocess, sys, time
+if sys.argv[3] == "ignores its end":
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+subprocess.Popen([sys.executable, sys.argv[1], sys.argv[2]])
+time.sleep(1.2)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's counts are read from /proc")
+@pytest.mark.parametrize("manner", ["never waits for it", "ignores its end"])
+def test_bytes_are_counted_whatever_a_parent_does_about_its_child(manner, tmp_path):
+    writer, parent = tmp_path / "writer.py", tmp_path / "parent.py"
+    writer.write_text(WRITER, "utf-8")
+    parent.write_text(PARENT, "utf-8")
+    command = [sys.executable, str(parent), str(writer), str(tmp_path / "file"), manner]
+    ran = run(command, tmp_path / "log")
+    assert ran.code == 0, (tmp_path / "log").read_text()
+    assert ran.written_bytes is not None
+    assert 2_000_000 <= ran.written_bytes < 3_000_000
+    assert ran.peak_bytes[ran.pid] > 1_000_000
 
 
 @pytest.mark.parametrize("size", JOBS)
