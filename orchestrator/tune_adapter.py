@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.tune.execution import class_cache
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from orchestrator.cluster import gpus_per_worker
@@ -64,6 +65,17 @@ def _last_error(trial: Any) -> str:
     return text.rpartition("Failure # ")[2]
 
 
+def keep_secrets_out_of_runtime_environments() -> None:
+    """Stop Ray Tune from copying AWS's keys into the workers' runtime environment.
+
+    From there they get into argument lists, which every user of the machine can read, and into
+    Ray's logs. Workers on this machine inherit them; nodes of a cluster have their own. The list
+    has no public interface: a test fails when it changes.
+    """
+    for name in [n for n in class_cache.ENV_VARS_TO_PROPAGATE if n.startswith("AWS_")]:
+        class_cache.ENV_VARS_TO_PROPAGATE.discard(name)
+
+
 class _WhenTold(tune.Stopper):
     """Ends the run once an event is set: Ray must not be left while Ray Tune still uses it."""
 
@@ -93,6 +105,7 @@ def run_workers(
     """
     import ray
 
+    keep_secrets_out_of_runtime_environments()
     # A worker that dies is told of by `_Losses`, in one sentence instead of a traceback.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     resources = context.spec.resources

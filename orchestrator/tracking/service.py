@@ -25,6 +25,7 @@ from orchestrator.tracking.notices import LATER, in_one_line
 from orchestrator.tracking.outbox import LONGEST_CLOSE_S
 from orchestrator.tracking.study_runs import StudyRuns
 from orchestrator.tracking.tracker import Call, OnNotice, perform, trainer_names
+from orchestrator.tracking.wandb_files import scrub_logs
 
 if TYPE_CHECKING:
     from search_spaces import SweepSpec
@@ -164,6 +165,7 @@ class Tracking:
                 f"{self._folder}; {LATER}."
             )
         ray.kill(self._service, no_restart=True)
+        scrub_logs(self._folder)
         for word in words:
             self._on_notice(word)
 

@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING
 from orchestrator.tracking.backends import in_force, open_outboxes
 from orchestrator.tracking.backlog import Backlog
 from orchestrator.tracking.tracker import OnNotice
-from orchestrator.tracking.wandb_files import SYNC_LOG, UPLOAD_QUIET_S, upload, waiting_runs
+from orchestrator.tracking.wandb_files import (
+    SYNC_LOG,
+    UPLOAD_QUIET_S,
+    scrub_logs,
+    upload,
+    waiting_runs,
+)
 from orchestrator.tracking.wandb_mode import has_key
 
 if TYPE_CHECKING:
@@ -93,6 +99,7 @@ def sync_study(
         open_outboxes(kept, tracking_folder, on_notice).close(timeout_s)
         if "wandb" in backends:  # lines of an offline study went into one more file
             _uploaded(tracking_folder, on_notice, quiet_s)
+    scrub_logs(tracking_folder)
     return Synced(before, unsent(tracking_folder))
 
 

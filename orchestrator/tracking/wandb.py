@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.tracking.notices import in_one_line
 from orchestrator.tracking.tracker import SUMMARY_NAMES, BestModel, OnNotice, Run, TrackerDied
-from orchestrator.tracking.wandb_files import note_finished, note_opened, upload, waits
-from orchestrator.tracking.wandb_mode import wandb_mode
+from orchestrator.tracking.wandb_files import note_finished, note_opened, scrub_logs, upload, waits
+from orchestrator.tracking.wandb_mode import address_without_login, wandb_mode
 
 if TYPE_CHECKING:
     from search_spaces import SweepSpec
@@ -77,6 +77,7 @@ class WandbTracker:
 
     def __init__(self, spec: SweepSpec, folder: Path, on_notice: OnNotice) -> None:
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # wandb's reports about itself
+        os.environ.update(address_without_login(os.environ))
         import wandb
 
         self._wandb = wandb
@@ -92,6 +93,7 @@ class WandbTracker:
         self._stuck: set[str] = set()
         self._offline_folders = 0
         self._unfinished = 0
+        scrub_logs(folder)  # of a process that was killed
         self._begin_library()
 
     def start_run(self, run: Run) -> None:

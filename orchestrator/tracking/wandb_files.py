@@ -18,10 +18,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from orchestrator.tracking.wandb_mode import address_without_login
+from search_spaces.secrets import scrubbed
+
 SYNC_LOG = "wandb-sync.log"
 _NOTES = "wandb-open"
 _MARK = ".synced"
 _POLL_S = 0.05
+_LARGEST_LOG = 16 << 20
 UPLOAD_QUIET_S = 60.0
 """How long an upload may go on without one more run arriving."""
 
@@ -67,7 +71,12 @@ def upload(run_folders: Sequence[Path], *, quiet_s: float = UPLOAD_QUIET_S) -> l
         process = subprocess.Popen(
             [sys.executable, "-m", "wandb", "sync", "--include-online", *map(str, run_folders)],
             cwd=tracking_folder,  # wandb puts its own log in `wandb` there
-            env={**os.environ, "WANDB_MODE": "online", "WANDB_ERROR_REPORTING": "false"},
+            env={
+                **os.environ,
+                **address_without_login(os.environ),
+                "WANDB_MODE": "online",
+                "WANDB_ERROR_REPORTING": "false",
+            },
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -86,6 +95,18 @@ def upload(run_folders: Sequence[Path], *, quiet_s: float = UPLOAD_QUIET_S) -> l
         else:
             left.append(folder)
     return left
+
+
+def scrub_logs(tracking_folder: Path) -> None:
+    """Take secrets out of wandb's own logs, which hold what its server and its proxy said."""
+    for path in tracking_folder.rglob("*.log"):
+        with contextlib.suppress(OSError):  # another process's, or being deleted
+            if path.is_symlink() or path.stat().st_size > _LARGEST_LOG:
+                continue
+            text = path.read_text("utf-8", "surrogateescape")
+            clean = scrubbed(text)
+            if clean != text:
+                path.write_text(clean, "utf-8", "surrogateescape")
 
 
 def _wait(process: subprocess.Popen[bytes], folders: Sequence[Path], quiet_s: float) -> None:

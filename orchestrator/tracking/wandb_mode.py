@@ -68,6 +68,18 @@ def has_key(environ: Mapping[str, str]) -> bool:
         return False
 
 
+def address_without_login(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return WANDB_BASE_URL without a name and password in it, {} when there is none in it.
+
+    wandb writes the address into its logs. It cannot use a login from there: it sends its own.
+    """
+    address = environ.get("WANDB_BASE_URL", "")
+    parts = urlsplit(address)
+    if "@" not in parts.netloc:
+        return {}
+    return {"WANDB_BASE_URL": parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()}
+
+
 def _settings(environ: Mapping[str, str], home: Path) -> dict[str, str]:
     folder = Path(environ.get("WANDB_CONFIG_DIR") or home / ".config" / "wandb").expanduser()
     parser = configparser.ConfigParser(interpolation=None)

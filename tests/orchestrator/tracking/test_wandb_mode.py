@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.tracking.backends import TRACKERS, in_force
-from orchestrator.tracking.wandb_mode import has_key, wandb_mode
+from orchestrator.tracking.wandb_mode import address_without_login, has_key, wandb_mode
 from search_spaces import parts
 from tests.orchestrator.tracking.fakes import toy_spec
 
@@ -103,3 +103,10 @@ def test_what_is_not_recorded_yet_is_said_and_not_ignored(
 
 def test_every_backend_of_the_language_has_its_tracker() -> None:
     assert set(parts.TRACKERS) - {"none"} <= set(TRACKERS)
+
+
+def test_a_login_in_the_servers_address_is_left_out_where_wandb_would_log_it() -> None:
+    given = {"WANDB_BASE_URL": "https://me:pass@word@wandb.example.org:8443/x"}
+    assert address_without_login(given) == {"WANDB_BASE_URL": "https://wandb.example.org:8443/x"}
+    assert address_without_login({"WANDB_BASE_URL": "https://wandb.example.org"}) == {}
+    assert address_without_login({}) == {}
