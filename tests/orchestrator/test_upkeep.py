@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+from pathlib import Path
+
 import pytest
 
+from orchestrator.errors import StudyUnreadable
 from orchestrator.events import CheckpointLost, Event
+from orchestrator.results import read_study
 from orchestrator.retention import Retention
 from orchestrator.schedulers import make_scheduler
 from orchestrator.state import StudyState
@@ -87,3 +92,16 @@ def test_epochs_of_ended_trials_are_counted_as_they_end() -> None:
     trials = world.state.trials.values()
     assert {t.state for t in trials} == {"finished", "stopped"}
     assert world.state.epochs_ended == sum(t.epochs_done for t in trials)
+
+
+def test_reading_a_study_leaves_pythons_collector_as_it_was(tmp_path: Path) -> None:
+    with pytest.raises(StudyUnreadable):
+        read_study(tmp_path)
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        with pytest.raises(StudyUnreadable):
+            read_study(tmp_path)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
