@@ -29,8 +29,9 @@ def main() -> None:
     from orchestrator import study
 
     options: dict[str, Any] = {}
-    if plan.pop("no_proxy", None):
-        os.environ["NO_PROXY"] = "*"
+    group = plan.pop("group", None)
+    if group is not None:  # a control group: all that is started from here on is in it
+        (Path(group) / "cgroup.procs").write_text(str(os.getpid()))
     kill = plan.pop("kill", None)
     if not plan.pop("trains"):
         from benchmarks.chaos.ranks import FaultyRank

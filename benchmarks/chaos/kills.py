@@ -66,11 +66,12 @@ def reference(method: str, slots: int, seed: int, address: str) -> list[Event]:
 
 def run_random(case: str, folder: Path, bench: Bench) -> Outcome:
     """Kill, resume and kill again until the study is done; then judge it."""
-    method, slots, seed = _parsed(case)
+    whole, _, most = case.partition(" x")
+    method, slots, seed = _parsed(whole)
     rng = random.Random(case)
     said: list[str] = []
     kills = 0
-    goal = KILLS
+    goal = int(most or KILLS)
     number = 0
     while kills < goal:
         place = folder / str(number)
@@ -175,7 +176,7 @@ F1 = Row(
         for seed, slots in ((0, 1), (0, 2), (1, 1), (1, 2), (2, 1))
         for method in METHODS
     ),
-    few=("pbt-2-0",),
+    few=("pbt-2-0 x2",),
     run=run_random,
     counted="kills",
     remark="scripted trials on a Ray that outlives the driver; beside the proposals also every"
@@ -190,7 +191,7 @@ F2 = Row(
     holds="as F1",
     target="every point x every method",
     cases=tuple(f"{point} / {method}-2-7" for method in METHODS for point in POINTS),
-    few=("journal line half / pbt-2-7", "rename after / random-2-7"),
+    few=("rename after / random-2-7",),
     run=run_point,
     counted="kills",
     remark="at a worker's points worker and driver are killed together, as when a machine loses"

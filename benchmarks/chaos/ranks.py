@@ -7,6 +7,7 @@ far, so that a start from a wrong checkpoint shows in the values.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import random
 import time
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ class FaultyRank(ScriptedRank):
         jitter: boundaries take this share more or less time.
         raises: trial -> (boundary, kind, message): what fails.
         nothing: trial -> boundary from which on its metric is not finite.
+        hangs: trial -> (boundary, how): it sleeps, computes, holds-the-lock, or allocates.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class FaultyRank(ScriptedRank):
         jitter: float = 0.0,
         raises: dict[str, tuple[int, str, str]] | None = None,
         nothing: dict[str, int] | None = None,
+        hangs: dict[str, tuple[int, str]] | None = None,
     ) -> None:
         super().__init__(context, log_line, seconds=0.0)
         self._sleep = seconds
@@ -76,6 +79,7 @@ class FaultyRank(ScriptedRank):
         self._jitter = jitter
         self._raises = raises or {}
         self._nothing = nothing or {}
+        self._hangs = hangs or {}
         self._rng = random.Random()
         if kill is not None:
             from benchmarks.chaos.kill_points import arm_worker
@@ -92,6 +96,9 @@ class FaultyRank(ScriptedRank):
         else:
             time.sleep(seconds)
         trial = self._begun().trial
+        boundary, how = self._hangs.get(trial, (0, ""))
+        if boundary == self._boundary + 1:
+            _hang(how)
         boundary, kind, message = self._raises.get(trial, (0, "", ""))
         if boundary and self._boundary + 1 >= boundary:
             if kind == "exception":
@@ -109,3 +116,18 @@ class FaultyRank(ScriptedRank):
         if not self._save_seconds and not self._ballast:
             return inner
         return SlowSnapshot(inner, self._save_seconds, self._ballast)
+
+
+def _hang(how: str) -> None:
+    """Never come back; allocating ends by the kernel's hand."""
+    held: list[bytearray] = []
+    while True:
+        match how:
+            case "sleeps":
+                time.sleep(3600)
+            case "holds-the-lock":  # one call of minutes into C, which lets no thread run
+                sum(itertools.repeat(1, 10**12))
+            case "allocates":
+                held.append(bytearray(b"x") * (16 << 20))
+            case _:
+                sum(range(1000))

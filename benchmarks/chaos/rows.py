@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from benchmarks.chaos import checkpoints, journals, kills, mutated, nodes, signals, trained, workers
+from benchmarks.chaos import (
+    checkpoints,
+    disks,
+    doubles,
+    hostile,
+    journals,
+    kills,
+    mutated,
+    nodes,
+    signals,
+    stuck,
+    trackers,
+    trained,
+    workers,
+)
 from benchmarks.chaos.row import Row
 
 ROWS: tuple[Row, ...] = (
@@ -12,12 +26,21 @@ ROWS: tuple[Row, ...] = (
     nodes.F4,
     nodes.F5,
     signals.ROW,
+    stuck.F7,
+    disks.ROW,
     checkpoints.ROW,
     journals.ROW,
     trained.F11,
     trained.F12,
+    trackers.ROW,
+    doubles.ROW,
     workers.F16,
+    stuck.F17,
     trained.F23,
     trained.F24,
     mutated.ROW,
+    hostile.A2,
+    hostile.A3,
+    hostile.A4,
+    hostile.A5,
 )

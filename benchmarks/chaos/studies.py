@@ -86,3 +86,12 @@ def command_line(*words: str) -> tuple[int, str]:
     """`sweep WORDS` in this process: its exit code and all it printed."""
     done = CliRunner().invoke(app, list(words))
     return done.exit_code, done.output
+
+
+def printed_json(*words: str) -> Any:
+    """What `sweep WORDS --json` prints on stdout.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    return json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)

@@ -287,8 +287,9 @@ F24 = Row(
     holds="same proposals, same metrics",
     target="bit-equal on CPU, 10 seeds",
     cases=seeds(10, "seed"),
-    few=("seed/1",),
+    few=(),
     run=run_bit_equal,
     counted="kills",
-    remark="the real Trainer; each of the five methods with two seeds.",
+    remark="the real Trainer; each of the five methods with two seeds. The tests do it with scripted"
+    " trials (F1) and, without kills, with real ones (`tests/integration/test_determinism.py`).",
 )

