@@ -173,7 +173,7 @@ class Boundaries(TrainerCallback):
         metrics: dict[str, Any] = self.trainer.evaluate()
         name = self._metric.name
         if name not in metrics:
-            raise TrialError("code", _no_such_metric(name, metrics))
+            raise TrialError("no_metric", _no_such_metric(name, metrics))
         if follows_metric(self.trainer.args):
             self.trainer.lr_scheduler.step(metrics[name])
         return metrics

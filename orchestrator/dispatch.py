@@ -17,6 +17,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from orchestrator.after_failure import after_failure
 from orchestrator.budgets import no_more_trials, used_up
 from orchestrator.commands import HUNG_AFTER_S, Command, GoOn, Leave, Release, Train
 from orchestrator.events import (
@@ -28,10 +29,9 @@ from orchestrator.events import (
     SegmentStarted,
     StudyEnded,
     TrialEnded,
-    TrialInterrupted,
     TrialProposed,
 )
-from orchestrator.prospects import Prospects, failed
+from orchestrator.prospects import Prospects, no_result
 from orchestrator.schedulers import Scheduler
 from orchestrator.segment import BoundaryReport, Segment, TrialFailure
 from orchestrator.state import StudyState, TrialRecord
@@ -39,8 +39,6 @@ from search_spaces import SweepSpec
 
 _SLOW_BOUNDARIES = 10
 """A trial hangs that makes no progress in the time of so many of the study's slowest boundary."""
-_HUNG_RETRIES = 1
-"""A hang is mostly one that comes again; `failures.max_retries` of 0 forbids this one too."""
 
 
 @dataclass
@@ -107,6 +105,7 @@ class Dispatcher:
         self._asked = self._to_ask = False
         self._turning = self._again = False
         self._stopping: str | None = None
+        self._hopeless: str | None = None
 
     # What happens -------------------------------------------------------------------------
 
@@ -195,15 +194,22 @@ class Dispatcher:
     ) -> None:
         """The trial failed; its worker is free, or, when not usable, about to end.
 
-        What the trial is not to blame for (infrastructure) is retried.
+        What the trial is not to blame for (infrastructure) is retried; one that ran out of memory
+        may go on with a smaller batch.
         """
         place = self._workers[worker]
         if failure.kind == "infrastructure":
             self._lose(worker, failure)
             place.standing = True
         else:
-            place.ending = failed(trial, failure)
+            if failure.kind == "no_metric":  # so it is with every other trial
+                self._hopeless = failure.message
+                failure = dataclasses.replace(failure, kind="code")
+            place.ending = None
             self._release_trial(place, trial)
+            self._follow(after_failure(self.spec, self.state.trials[trial], failure))
+            if self._hopeless and self._stopping is None:
+                self._begin_to_stop(self._hopeless)
         if not usable:
             del self._workers[worker]
         self._turn()
@@ -351,6 +357,7 @@ class Dispatcher:
             start=standing.boundary,
             checkpoint=standing.checkpoint,
             best=record.best,
+            batch_at_most=record.batch_at_most,
         )
         self._outbox.append((place.name, Train(segment, place.until, self._hung_after_s)))
 
@@ -390,29 +397,19 @@ class Dispatcher:
             if self.state.trials[trial].ended:
                 continue
             bystander = TrialFailure(kind="infrastructure", message=failure.message)
-            self._interrupt(trial, failure if trial == at_hand else bystander)
-
-    def _interrupt(self, trial: str, failure: TrialFailure) -> None:
-        """The trial is taken up again, unless that was tried often enough."""
-        most, key = self.spec.failures.max_retries, "failures.max_retries"
-        if failure.kind == "hung":
-            most, key = min(most, _HUNG_RETRIES), "a trial that hangs is tried twice at most"
-        retries = self.state.trials[trial].interruptions.get(failure.kind, 0)
-        if retries < most:
-            self._write(
-                TrialInterrupted(
-                    trial=trial, failure=failure.kind, message=failure.message, log=failure.log
-                )
-            )
-            return
-        times = "retry" if retries == 1 else "retries"
-        text = f"{failure.message}; given up after {retries} {times} ({key})"
-        self._end(failed(trial, dataclasses.replace(failure, message=text)))
+            cause = failure if trial == at_hand else bystander
+            self._follow(after_failure(self.spec, self.state.trials[trial], cause))
 
     def _forget_uncommitted(self, which: Callable[[str, int, str], bool]) -> None:
         lost = [key for key, on in self._uncommitted.items() if which(*key, on)]
         for key in lost:
             del self._uncommitted[key]
+
+    def _follow(self, event: Event) -> None:
+        if isinstance(event, TrialEnded):
+            self._end(event)
+        else:
+            self._write(event)
 
     def _end(self, ending: TrialEnded) -> None:
         self._write(ending)
@@ -427,8 +424,13 @@ class Dispatcher:
             return
         open_trials = self._prospects.open_trials()
         exhausted = self.state.exhausted or no_more_trials(self.spec, self.state)
-        if not open_trials and exhausted is not None:
-            self._finish("failed" if self.state.best is None else "finished", exhausted)
+        if self._hopeless:
+            self._finish("failed", self._hopeless)
+        elif not open_trials and exhausted is not None:
+            if self.state.best is None:
+                self._finish("failed", no_result(self.state))
+            else:
+                self._finish("finished", exhausted)
         elif self._stopping:
             self._finish("stopped", self._stopping)
         elif open_trials and not self._uncommitted:

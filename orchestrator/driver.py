@@ -33,6 +33,7 @@ from orchestrator.errors import DiskFull, Interrupted, StudyError
 from orchestrator.events import CheckpointCommitted, Config, Event, StudyEnded
 from orchestrator.journal import Journal
 from orchestrator.manifest import CheckpointError
+from orchestrator.memory_kills import KernelKills, ended_by_ray
 from orchestrator.retention import Retention
 from orchestrator.sampler_process import Answer, open_searcher
 from orchestrator.schedulers import make_scheduler
@@ -96,6 +97,7 @@ class Driver:
         self._error: BaseException | None = None
         self._signal: int | None = None
         self._waiting = False
+        self._kernel_kills = KernelKills()
         self._open = False
         self._began = 0.0
         self._gpus = 0.0
@@ -318,8 +320,9 @@ class Driver:
         if not pid:
             self._stillborn += 1
             if self._stillborn >= _STILLBORN:
+                last = (text.strip().splitlines() or [""])[-1]
                 raise StudyError(
-                    f"worker processes die before they are ready, {_STILLBORN} in a row.",
+                    f"worker processes die before they are ready, {_STILLBORN} in a row. {last}",
                     mend="see Ray's logs of this session; often a node has too little memory.",
                 )
         self.dispatcher.worker_lost(worker, self._why_lost(worker, node, pid, text))
@@ -331,6 +334,11 @@ class Driver:
             if stacks:
                 message = f"training made no progress until its process {pid} on {node} was ended"
                 return TrialFailure(kind="hung", message=message, log=stacks)
+        by_kernel = self._kernel_kills.any_new() and node in local_addresses()
+        if by_kernel or ended_by_ray(text):
+            who = "the kernel" if by_kernel else "Ray"
+            message = f"memory ran out on {node}: {who} ended the worker process {pid}"
+            return TrialFailure(kind="out_of_memory", message=message)
         message = f"the worker process {pid} on {node} died"
         return TrialFailure(kind="infrastructure", message=message)
 
@@ -435,9 +443,7 @@ class Driver:
 
     def _end_workers(self) -> None:
         """End this machine's workers by process id; others end with their Ray session."""
-        here = {"127.0.0.1", socket.gethostname()}
-        with contextlib.suppress(OSError):
-            here.add(socket.gethostbyname(socket.gethostname()))
+        here = local_addresses()
         for node, pid in self._pids.values():
             if node in here:
                 with contextlib.suppress(ProcessLookupError):
@@ -471,6 +477,14 @@ class Driver:
         if not self._waiting:
             name = signal.Signals(number).name
             raise Interrupted(number, f"interrupted by {name} before the study began.")
+
+
+def local_addresses() -> set[str]:
+    """Names and addresses under which Ray may know this machine."""
+    here = {"127.0.0.1", socket.gethostname()}
+    with contextlib.suppress(OSError):
+        here.add(socket.gethostbyname(socket.gethostname()))
+    return here
 
 
 def stop_request(folder: Path) -> Path:

@@ -76,7 +76,7 @@ class TrialError(SweepError):
 
     Args:
         kind: code, out_of_memory, diverged, infrastructure or hung; disk_full, which ends the
-            study, resumable, and not the trial.
+            study, resumable, and not the trial; no_metric (code), which ends the study for good.
         message: one line for a person.
         log: the last lines of the trial's log.
     """

@@ -160,6 +160,20 @@ class TrialInterrupted(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class BatchHalved(Event):
+    """Memory ran out; the trial will be taken up again with fewer rows a pass.
+
+    `per_device` rows times `accumulation` passes, the same product as before.
+    """
+
+    kind: ClassVar[str] = "batch_halved"
+    trial: str
+    per_device: int
+    accumulation: int
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrialEnded(Event):
     """The trial is over. state: finished, stopped (early, by a scheduler or a budget), failed.
 
@@ -220,6 +234,7 @@ KINDS: dict[str, type[Event]] = {
         CheckpointLost,
         Decided,
         TrialInterrupted,
+        BatchHalved,
         TrialEnded,
         TrialExtended,
         StudyResumed,

@@ -54,7 +54,11 @@ NOT_BEFORE = 2**62
 
 
 def training_arguments(
-    spec: SweepSpec, config: Mapping[str, Any], output_dir: Path, world_size: int = 1
+    spec: SweepSpec,
+    config: Mapping[str, Any],
+    output_dir: Path,
+    world_size: int = 1,
+    batch_at_most: int | None = None,
 ) -> TrainingArguments:
     """Return the Trainer's arguments for a configuration.
 
@@ -64,7 +68,7 @@ def training_arguments(
     Raises:
         TypeError, ValueError: the values do not go together; in the library's words.
     """
-    values = dict(spec.training_for(config, world_size))
+    values = dict(spec.training_for(config, world_size, batch_at_most))
     schedule = values.pop("lr_scheduler_type", None)
     followed = schedule in METRIC_DRIVEN
     if schedule is not None and not followed:

@@ -6,6 +6,7 @@ on the answers.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Container
 
 from orchestrator.events import TrialEnded
@@ -118,3 +119,13 @@ def diverged(trial: str, boundary: int) -> TrialEnded:
     """The end of a trial whose metric was not finite."""
     text = f"the metric was not a finite number at boundary {boundary}"
     return failed(trial, TrialFailure(kind="diverged", message=text))
+
+
+def no_result(state: StudyState) -> str:
+    """Why a study without any usable value came to nothing."""
+    classes = Counter(trial.failure for trial in state.with_state("failed"))
+    counted = ", ".join(f"{count} {kind}" for kind, count in classes.most_common())
+    every = len(state.trials)
+    if classes["diverged"] == every and every:
+        return f"every trial diverged ({every}): try lower learning rates"
+    return f"no trial reached a usable result; failed: {counted}" if counted else "no usable result"

@@ -113,6 +113,12 @@ def _trial_json(record: TrialRecord) -> dict[str, Any]:
         "boundaries": record.boundaries,
         "seconds": round(record.seconds, 3),
         "retries": record.retries,
+        "batch": None
+        if not record.halvings
+        else {
+            "per_device": record.halvings[-1].per_device,
+            "accumulation": record.halvings[-1].accumulation,
+        },
         "reports": [
             {"boundary": r.boundary, "epoch": r.epoch, "value": r.value, "metrics": r.metrics}
             for r in record.reports.values()

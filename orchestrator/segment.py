@@ -34,6 +34,7 @@ class Segment:
         checkpoint: path relative to the study's folder of the committed checkpoint to start
             from; None when start is 0.
         best: the best of the lineage up to `start`; None when there is none.
+        batch_at_most: rows of one pass on a device, after memory ran out; None: no limit.
     """
 
     trial: str
@@ -43,6 +44,7 @@ class Segment:
     start: int = 0
     checkpoint: str | None = None
     best: Best | None = None
+    batch_at_most: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.events import (
+    BatchHalved,
     CheckpointCommitted,
     CheckpointLost,
     Config,
@@ -62,6 +63,7 @@ class TrialRecord:
             read there).
         exploit: the last decision to copy a donor; None when there was none.
         newest: the last boundary whose checkpoint is committed; 0 when there is none.
+        halvings: each time that memory ran out and the batch was halved.
         interruptions: how often it lost its worker, by class (infrastructure, hung).
     """
 
@@ -81,6 +83,7 @@ class TrialRecord:
     best_at: dict[int, Best] = field(default_factory=dict)
     exploit: Decided | None = None
     newest: int = 0
+    halvings: list[BatchHalved] = field(default_factory=list)
     interruptions: dict[str, int] = field(default_factory=dict)
     failure: str | None = None
     message: str = ""
@@ -96,6 +99,11 @@ class TrialRecord:
     def ended(self) -> bool:
         """Whether the trial is over."""
         return self.state in ("finished", "stopped", "failed")
+
+    @property
+    def batch_at_most(self) -> int | None:
+        """Rows of one pass on a device since memory last ran out; None: it never did."""
+        return self.halvings[-1].per_device if self.halvings else None
 
     @property
     def retries(self) -> int:
@@ -247,6 +255,10 @@ class StudyState:
                 record.state = "waiting"
                 seen = record.interruptions
                 seen[event.failure] = seen.get(event.failure, 0) + 1
+                record.boundary = self.standing(record.id).boundary
+            case BatchHalved():
+                record.state = "waiting"
+                record.halvings.append(event)
                 record.boundary = self.standing(record.id).boundary
             case TrialEnded():
                 record.state, record.failure = event.state, event.failure

@@ -170,7 +170,9 @@ class TrainingThread:
     def _train(self, segment: Segment, folder: Path, history: History, log: TrialLog) -> None:
         spec = self._spec
         task = self._tasks.take(spec.task_for(segment.config))
-        arguments = training_arguments(spec, segment.config, folder, self._world_size)
+        arguments = training_arguments(
+            spec, segment.config, folder, self._world_size, segment.batch_at_most
+        )
         if arguments.n_gpu > 1:
             raise TrialError(
                 "code",
@@ -204,6 +206,11 @@ class TrainingThread:
             callbacks=[boundaries],
         )
         trainer.remove_callback(PrinterCallback)
+        if not spec.task.is_own_file:
+            # Classifiers take the count of rows that the Trainer hands them and ignore it; it
+            # believes them, and an accumulated step gets the sum of its passes' means. Without
+            # the count it divides: a step is the mean over its rows, however they are split.
+            trainer.model_accepts_loss_kwargs = False
         boundaries.trainer = trainer
         self.running = Running(segment, trainer, boundaries, task)
         start = None

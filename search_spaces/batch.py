@@ -1,4 +1,4 @@
-"""`effective_batch_size`: one batch size split into per-device size and accumulation steps."""
+"""One batch size split into per-device size and accumulation steps, and split further."""
 
 from __future__ import annotations
 
@@ -29,3 +29,15 @@ def split_batch(effective: int, world_size: int, bound: int | None = None) -> tu
     limit = min(share, bound if bound is not None else DEFAULT_PER_DEVICE)
     per_device = next(n for n in range(max(limit, 1), 0, -1) if share % n == 0)
     return per_device, share // per_device
+
+
+def halved(per_device: int, accumulation: int) -> tuple[int, int] | None:
+    """Return a smaller (per_device, accumulation) with the same product; None for 1 row.
+
+    The per-device size is halved when it is even; else it becomes the largest divisor of the
+    product below its half (15 becomes 5, 7 becomes 1), because the rows of an optimizer step
+    must stay the same number.
+    """
+    if per_device <= 1:
+        return None
+    return split_batch(per_device * accumulation, 1, per_device // 2)

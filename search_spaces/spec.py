@@ -170,7 +170,9 @@ class SweepSpec(Part):
                 section[last] = value
         return TaskSpec.model_validate(data)
 
-    def training_for(self, config: Mapping[str, Any], world_size: int = 1) -> dict[str, Any]:
+    def training_for(
+        self, config: Mapping[str, Any], world_size: int = 1, at_most: int | None = None
+    ) -> dict[str, Any]:
         """Return the TrainingArguments values: constants overlaid with the configuration's.
 
         `seed` is always there; `effective_batch_size` never is: it has become
@@ -179,6 +181,8 @@ class SweepSpec(Part):
         Args:
             config: the trial's configuration.
             world_size: how many processes share a batch.
+            at_most: rows of one pass on a device; what is more becomes accumulation, so that
+                an optimizer step keeps its rows. Evaluation takes no more either.
 
         Raises:
             ValueError: the effective batch size cannot be shared by so many processes.
@@ -191,7 +195,26 @@ class SweepSpec(Part):
             per_device, accumulation = split_batch(effective, world_size, bound)
             values["per_device_train_batch_size"] = per_device
             values["gradient_accumulation_steps"] = accumulation
+        if at_most is not None:
+            per_device, accumulation = self._batch(config, values)
+            if per_device > at_most:
+                per_device, accumulation = split_batch(per_device * accumulation, 1, at_most)
+            values["per_device_train_batch_size"] = per_device
+            values["gradient_accumulation_steps"] = accumulation
+            evaluated = self.setting(config, "per_device_eval_batch_size") or at_most
+            values["per_device_eval_batch_size"] = min(evaluated, at_most)
         return values
+
+    def batch_for(self, config: Mapping[str, Any], at_most: int | None = None) -> tuple[int, int]:
+        """Return the (per-device batch size, accumulation steps) that a configuration trains."""
+        return self._batch(config, self.training_for(config, self.resources.workers, at_most))
+
+    def _batch(self, config: Mapping[str, Any], values: Mapping[str, Any]) -> tuple[int, int]:
+        names = ("per_device_train_batch_size", "gradient_accumulation_steps")
+        per_device, accumulation = (
+            values[name] if name in values else self.setting(config, name) for name in names
+        )
+        return per_device, accumulation
 
     def shrunk(self) -> SweepSpec:
         """Return the same sweep as a smoke run: see `smoke.py`."""

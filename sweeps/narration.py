@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from orchestrator.events import (
+    BatchHalved,
     Decided,
     Event,
     Reported,
@@ -48,6 +49,11 @@ class Narrator:
                 return (
                     f"trial {event.trial} was interrupted ({event.failure}: {event.message});"
                     " it will be taken up again"
+                )
+            case BatchHalved():
+                return (
+                    f"trial {event.trial} ran out of memory; it goes on with {event.per_device}"
+                    f" rows a pass, {event.accumulation} passes a step"
                 )
             case TrialEnded():
                 return self.ended(event, state.trials[event.trial])

@@ -154,6 +154,7 @@ def trials_table(state: StudyState, *, limit: int | None = None) -> Table:
     names = list(dict.fromkeys(name for t in trials for name in t.config))
     short = short_names(names)
     failures = any(t.failure for t in trials)
+    halved = any(t.halvings for t in trials)
     metric = metric_name(state.metric)
     headings = ["trial", "state", ">epochs", f">best {metric}", ">at epoch", ">last"]
     headings += [f">{short[name]}" for name in names]
@@ -166,11 +167,20 @@ def trials_table(state: StudyState, *, limit: int | None = None) -> Table:
             number(epoch_at(t, t.best.boundary)) if t.best else "-",
             number(last_value(t)),
             *[setting(t.config[name]) if name in t.config else "-" for name in names],
+            *([_batch(t)] if halved else []),
             *([t.failure or ""] if failures else []),
         ]
         for t in trials
     ]
+    headings += ["batch halved to"] if halved else []
     return table(headings + (["failure"] if failures else []), rows)
+
+
+def _batch(trial: TrialRecord) -> str:
+    """Rows a pass and passes a step, since memory ran out."""
+    if not trial.halvings:
+        return ""
+    return f"{trial.halvings[-1].per_device} x {trial.halvings[-1].accumulation}"
 
 
 def lineage_table(state: StudyState, *, limit: int | None = None) -> Table:

@@ -18,6 +18,7 @@ from orchestrator.scripted import ScriptedRank
 from orchestrator.segment import BoundaryReport
 from orchestrator.state import StudyState
 from orchestrator.study import run_study
+from orchestrator.trial_failures import trial_error
 from search_spaces import Sweep, SweepSpec
 from tests.integration.conftest import Run, toy
 
@@ -96,29 +97,37 @@ def test_a_killed_worker_costs_its_own_trial_one_boundary_at_most(
     assert {trial for (trial, _), times in reports.items() if times > 1} <= set(killed)
 
 
-class HangingRank(ScriptedRank):
-    """Hangs in its second boundary of trial 0001, holding the interpreter's lock."""
+class FailingRank(ScriptedRank):
+    """Trial 0001 hangs in its second boundary, with the interpreter's lock held; trial 0002 runs
+    out of memory in its second boundary with more than 4 rows a pass."""
 
     def advance(self) -> BoundaryReport:
-        if (self._begun().trial, self._boundary) == ("0001", 1):
+        segment = self._begun()
+        if (segment.trial, self._boundary) == ("0001", 1):
             ctypes.PyDLL(None).sleep(100)
+        if (segment.trial, self._boundary) == ("0002", 1) and (segment.batch_at_most or 99) > 4:
+            raise trial_error(MemoryError("of 99 GiB"), "the log")
         return super().advance()
 
 
-def test_a_trial_that_hangs_is_ended_with_its_stack_and_the_others_go_on(run: Run) -> None:
-    spec = toy("random", 2, failures={"hung_after": 1})
-    rank = functools.partial(HangingRank, seconds=0.1)
+def test_trials_that_hang_or_run_out_of_memory_take_nobody_along(run: Run) -> None:
+    spec = toy("random", 2, failures={"hung_after": 1, "on_oom": "halve_batch"})
+    rank = functools.partial(FailingRank, seconds=0.1)
     result, events = run(spec, prepare=SCRIPTED["prepare"], make_rank=rank)
-    hung = result.state.trials["0001"]
+    trials = result.state.trials
+    hung, large = trials["0001"], trials["0002"]
     assert (hung.state, hung.failure, hung.interruptions) == ("failed", "hung", {"hung": 1})
     assert "in advance" in hung.log.splitlines()[-1]
     log = (result.folder / "trials" / "0001" / "log.txt").read_text()
     assert log.count("the process made no progress and was ended") == 2
     assert not [*result.folder.glob("trials/*/hung-*")]
-    again = [e for e in events if isinstance(e, SegmentStarted) and e.trial == "0001"]
-    assert [e.boundary for e in again] == [0, 1]
-    others = Counter(t.state for t in result.state.trials.values() if t is not hung)
-    assert others == {"finished": 4}
+    assert large.batch_at_most == 4
+    assert all("MemoryError: of 99 GiB" in halving.message for halving in large.halvings)
+    started = [(e.trial, e.boundary) for e in events if isinstance(e, SegmentStarted)]
+    assert [b for t, b in started if t == "0001"] == [0, 1]
+    assert [b for t, b in started if t == "0002"] == [0] + [1] * len(large.halvings)
+    assert [t.state for t in trials.values() if t is not hung] == ["finished"] * 4
+    assert not any(t.interruptions for t in trials.values() if t is not hung)
 
 
 def test_superseded_checkpoints_are_deleted_and_the_best_is_kept(run: Run) -> None:

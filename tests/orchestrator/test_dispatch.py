@@ -8,6 +8,7 @@ import pytest
 
 from orchestrator.commands import GoOn, Leave, Release, Train
 from orchestrator.events import (
+    BatchHalved,
     CheckpointCommitted,
     Decided,
     Reported,
@@ -359,3 +360,106 @@ def test_a_worker_is_told_how_long_it_may_make_no_progress() -> None:
     assert told(sweep(), 1.0) == 600.0
     assert told(sweep(), 100.0) == 1000.0
     assert told(sweep(failures={"hung_after": "90s"}), 100.0) == 90.0
+
+
+HALVE = {"on_oom": "halve_batch"}
+
+
+def test_a_trial_that_runs_out_of_memory_goes_on_with_half_its_batch_and_the_same_steps() -> None:
+    spec = sweep(failures=HALVE, training={"per_device_train_batch_size": 16})
+    world = World(spec)
+    world.ready("a")
+    world.take("a")
+    world.boundary("a")
+    world.fail("a", "out_of_memory")
+    command = world.take("a")
+    assert isinstance(command, Train)
+    assert (command.segment.trial, command.segment.start) == ("0000", 1)
+    assert command.segment.batch_at_most == 8
+    assert command.segment.checkpoint == "trials/0000/checkpoints/0-1"
+    world.fail("a", "out_of_memory")
+    world.run("a")
+    halvings = [(e.trial, e.per_device, e.accumulation) for e in world.of(BatchHalved)]
+    assert halvings == [("0000", 8, 2), ("0000", 4, 4)]
+    assert Counter(t.state for t in world.state.trials.values()) == {"finished": 3}
+    assert [t.batch_at_most for t in world.state.trials.values()] == [4, None, None]
+    assert StudyState.of(world.journal).trials == world.state.trials
+
+
+def test_a_batch_of_one_row_cannot_be_halved() -> None:
+    spec = sweep(failures=HALVE, training={"per_device_train_batch_size": 3})
+    world = World(spec)
+    world.ready("a")
+    for _ in range(2):
+        world.take("a")
+        world.fail("a", "out_of_memory")
+    world.run("a")
+    assert [(e.per_device, e.accumulation) for e in world.of(BatchHalved)] == [(1, 3)]
+    first = world.state.trials["0000"]
+    assert (first.state, first.failure) == ("failed", "out_of_memory")
+
+
+def test_without_halving_a_trial_that_runs_out_of_memory_has_failed_at_once() -> None:
+    world = World(sweep())
+    world.ready("a")
+    world.take("a")
+    world.fail("a", "out_of_memory")
+    world.run("a")
+    assert not world.of(BatchHalved) and not world.of(TrialInterrupted)
+    assert world.state.trials["0000"].failure == "out_of_memory"
+
+
+@pytest.mark.parametrize("rule", ["skip", "halve_batch"])
+def test_a_process_that_was_ended_for_memory_is_no_lost_worker(rule: str) -> None:
+    world = World(sweep(failures={"on_oom": rule}))
+    world.ready("a", "b")
+    world.take("a")
+    world.take("b")
+    world.lose("a", "out_of_memory")
+    world.ready("a")
+    world.run("a", "b")
+    assert not world.of(TrialInterrupted)
+    states = [t.state for t in world.state.trials.values()]
+    assert states == ["failed" if rule == "skip" else "finished", "finished", "finished"]
+    assert len(world.of(BatchHalved)) == (rule == "halve_batch")
+
+
+def test_a_member_that_ran_out_of_memory_keeps_its_small_batch_when_it_copies_a_donor() -> None:
+    spec = population(4, synchronous=True)
+    failures = spec.failures.model_copy(update=HALVE)
+    world = World(spec.model_copy(update={"failures": failures}))
+    world.ready("a")
+    world.take("a")
+    world.fail("a", "out_of_memory")
+    world.run("a")
+    assert world.state.state == "finished" and world.state.lineage()
+    assert world.state.trials["0000"].batch_at_most == 4
+
+
+def test_a_study_whose_every_trial_diverges_says_so() -> None:
+    world = World(sweep(), value=lambda t, c, b: None)
+    world.ready("a")
+    world.run("a")
+    assert world.state.state == "failed"
+    assert world.state.reason.startswith("every trial diverged (3)")
+
+
+def test_a_study_without_a_usable_result_says_how_its_trials_failed() -> None:
+    world = World(sweep(run_cap=2), value=lambda t, c, b: None)
+    world.ready("a")
+    world.take("a")
+    world.fail("a")
+    world.run("a")
+    assert world.state.reason == "no trial reached a usable result; failed: 1 code, 1 diverged"
+
+
+def test_a_metric_that_nobody_computes_ends_the_study_at_its_first_boundary() -> None:
+    world = World(sweep(run_cap=9))
+    world.ready("a", "b")
+    world.take("a")
+    world.take("b")
+    world.fail("a", "no_metric")
+    world.fail("b", "no_metric")
+    world.run("a", "b")
+    assert (world.state.state, world.state.reason) == ("failed", "boom")
+    assert [t.failure for t in world.state.trials.values()] == ["code", "code"]

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from transformers import (
 from transformers.trainer_callback import ProgressCallback
 
 from orchestrator import host_memory
-from orchestrator.checkpoints import remove, verify
+from orchestrator.checkpoints import checkpoint_path, remove, verify
 from orchestrator.errors import TrialError
 from orchestrator.resuming import boundary_step
 from orchestrator.segment import BoundaryReport
@@ -275,6 +276,40 @@ def test_a_checkpoint_is_a_folder_that_from_pretrained_loads(tmp_path: Path) -> 
     assert not (folder / "training_args.bin").exists()
 
 
+@pytest.mark.parametrize(
+    ("metric", "arguments", "boundary"),
+    [
+        ({"name": "loss", "goal": "maximize"}, {"learning_rate": 0.05}, 1),  # falls from there on
+        ({"name": "loss", "goal": "minimize"}, {"learning_rate": 0.05}, 4),
+        ({"name": "constant", "goal": "maximize"}, {}, 1),
+    ],
+    ids=["early", "late", "tied"],
+)
+def test_the_best_checkpoint_loads_and_evaluates_to_its_metric(
+    tmp_path: Path, metric: dict[str, Any], arguments: dict[str, Any], boundary: int
+) -> None:
+    def metrics(prediction: Any) -> dict[str, float]:
+        return {**accuracy(prediction), "constant": 0.5}
+
+    spec = tiny_sweep(metric=metric, **QUARTERS, **arguments)
+    with bench(spec, tmp_path, metrics=metrics) as work:
+        reports = work.train(work.segment())
+    best = [r for r in reports if r.is_best][-1]
+    assert best.boundary == boundary
+    task = TinyTask(spec.task, metrics=metrics)
+    again = Trainer(
+        model=BertForSequenceClassification.from_pretrained(
+            tmp_path / checkpoint_path("0000", 0, best.boundary)
+        ),
+        args=TrainingArguments(str(tmp_path / "again"), report_to="none", use_cpu=True),
+        eval_dataset=task.eval_dataset,
+        data_collator=task.collator,
+        compute_metrics=task.compute_metrics,
+    ).evaluate()
+    for name, value in best.metrics.items():
+        assert again[name] == pytest.approx(value, abs=1e-6)
+
+
 def test_a_checkpoint_may_be_deleted_as_soon_as_a_segment_stands_before_its_first_step(
     tmp_path: Path,
 ) -> None:
@@ -288,7 +323,10 @@ def test_a_checkpoint_may_be_deleted_as_soon_as_a_segment_stands_before_its_firs
 
 
 def test_a_trial_trains_what_the_plain_trainer_does(tmp_path: Path) -> None:
-    """The same metrics and log lines, bit by bit, as `Trainer` with its own evaluation."""
+    """The same metrics and log lines, bit by bit, as `Trainer` with its own evaluation.
+
+    One that takes the mean over accumulated passes, not their sum.
+    """
     spec = tiny_sweep(num_train_epochs=3, logging_steps=1, gradient_accumulation_steps=2)
     with bench(spec, tmp_path) as work:
         segment = work.segment()
@@ -307,6 +345,7 @@ def test_a_trial_trains_what_the_plain_trainer_does(tmp_path: Path) -> None:
         compute_metrics=task.compute_metrics,
     )
     plain.remove_callback(ProgressCallback)
+    plain.model_accepts_loss_kwargs = False
     plain.train()
     evaluated = [x for x in plain.state.log_history if "eval_loss" in x]
     assert [r.metrics for r in reports] == [
@@ -467,6 +506,42 @@ def test_a_diverged_trial_reports_no_value_and_is_never_best(tmp_path: Path) -> 
     assert "NaN" not in history.read_text()
 
 
+class Poisoned(BertForSequenceClassification):
+    """Trains well but for its fourth pass, or evaluates to NaN."""
+
+    how = ""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__(config)
+        self.passes = 0
+
+    def forward(self, input_ids: Any = None, labels: Any = None) -> Any:
+        outputs = super().forward(input_ids=input_ids, labels=labels)
+        self.passes += self.training
+        if self.training and self.passes == 4 and self.how in ("nan", "inf"):
+            outputs.loss = outputs.loss * float(self.how)
+        if not self.training and self.passes > 3 and self.how == "evaluation":
+            outputs.loss = outputs.loss * float("nan")
+        return outputs
+
+
+@pytest.mark.parametrize("logging", [{"logging_steps": 1}, {"logging_nan_inf_filter": False}])
+@pytest.mark.parametrize("how", ["nan", "inf", "evaluation"])
+def test_what_is_not_finite_shows_at_the_next_boundary_wherever_the_log_hides_it(
+    tmp_path: Path, how: str, logging: dict[str, Any]
+) -> None:
+    def model(config: BertConfig) -> Poisoned:
+        made = Poisoned(config)
+        made.how = how
+        return made
+
+    with bench(tiny_sweep(**QUARTERS, **logging), tmp_path, model=model) as work:
+        reports = work.train(work.segment())
+    assert [r.step for r in reports] == [3, 5, 8, 10]
+    assert [r.value is None for r in reports] == [False, True, True, True]
+    assert [r.is_best for r in reports] == [True, False, False, False]
+
+
 def test_a_metric_that_is_not_finite_is_none_and_the_others_stay(tmp_path: Path) -> None:
     def metrics(prediction: Any) -> dict[str, float]:
         return {"accuracy": 0.5, "pearson": float("nan")}
@@ -484,7 +559,7 @@ def test_a_metric_that_does_not_exist_is_told_at_the_first_boundary_with_those_t
         work.rank.begin(work.segment())
         with pytest.raises(TrialError, match=r"eval_acuracy.*eval_accuracy, eval_loss") as raised:
             work.rank.advance()
-        assert raised.value.kind == "code"
+        assert raised.value.kind == "no_metric"
 
 
 def test_a_trial_that_raises_leaves_its_log_and_the_rank_trains_on(tmp_path: Path) -> None:
@@ -546,6 +621,25 @@ def test_an_error_after_the_last_report_is_only_logged(tmp_path: Path) -> None:
         assert len(work.train(work.segment())) == 2
         assert "the best is gone" in work.log()
         assert len(work.train(work.segment(number=1))) == 2
+
+
+def test_a_trial_with_a_smaller_batch_makes_the_same_steps_on_the_same_rows(
+    tmp_path: Path,
+) -> None:
+    spec = tiny_sweep(**QUARTERS, model_config={"hidden_dropout_prob": 0.0,
+                      "attention_probs_dropout_prob": 0.0})  # fmt: skip
+    with bench(spec, tmp_path) as work:
+        whole = work.train(work.segment(trial="whole"))
+        first = work.segment(trial="halved")
+        work.train(first, until=1)
+        rest = work.segment(trial="halved", number=1, start=first, at=1)
+        halved = work.train(replace(rest, batch_at_most=2))
+        lines = [work.training_lines(s) for s in (work.segment(trial="whole"), rest)]
+    assert [r.step for r in halved] == [r.step for r in whole[1:]]
+    losses = [[r.metrics["eval_loss"] for r in reports] for reports in (halved, whole[1:])]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    for name in ("loss", "grad_norm", "learning_rate"):  # the newest lines are of the same steps
+        assert lines[1][-1][name] == pytest.approx(lines[0][-1][name], rel=1e-4)
 
 
 @pytest.mark.parametrize(

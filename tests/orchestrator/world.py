@@ -8,7 +8,8 @@ from typing import Any
 
 from orchestrator.commands import Command, GoOn, Leave, Release, Train
 from orchestrator.dispatch import Dispatcher
-from orchestrator.events import Event, StudyResumed, StudyStarted
+from orchestrator.events import CheckpointCommitted, Event, StudyResumed, StudyStarted
+from orchestrator.retention import Retention
 from orchestrator.schedulers import make_scheduler
 from orchestrator.searchers import make_searcher
 from orchestrator.segment import BoundaryReport, Segment, TrialFailure
@@ -41,7 +42,11 @@ def population(size: int, **keys: Any) -> SweepSpec:
 
 
 class World:
-    """A dispatcher with scripted workers; `value(trial, config, boundary)` is what they report."""
+    """A dispatcher with scripted workers; `value(trial, config, boundary)` is what they report.
+
+    Checkpoints stand on `disk` until retention gives them up; a worker that is told to start from
+    one that is gone fails the test.
+    """
 
     def __init__(
         self,
@@ -51,6 +56,7 @@ class World:
         seconds: float = 1.0,
         resumed: Iterable[Event] = (StudyResumed(),),
         gpus: float = 0.0,
+        disk: Iterable[str] | None = None,
     ) -> None:
         self.spec = spec
         self.value = value
@@ -65,22 +71,34 @@ class World:
         started = StudyStarted(
             name=spec.name, method=spec.method, metric="eval_accuracy", goal="maximize", seed=1
         )
+        self.retention = Retention(self.state, scheduler)
         past = list(history)
+        committed = {e.path for e in past if isinstance(e, CheckpointCommitted)}
+        self.disk = set(disk) if disk is not None else committed
         for event in [*past, *resumed] if past else [started]:
             self.state.apply(event)
             scheduler.observe(event)
-            self.searcher.observe(event)
+            self._observe(event)
             self.journal.append(event)
         self.dispatcher = Dispatcher(
             spec,
             self.state,
             scheduler,
-            journal=self.journal.extend,
+            journal=self.append,
             send=lambda worker, command: self.commands[worker].append(command),
             propose=self._propose,
-            observe=self.searcher.observe,
+            observe=self._observe,
             gpus=gpus,
         )
+
+    def _observe(self, event: Event) -> None:
+        self.retention.observe(event)
+        self.searcher.observe(event)
+
+    def append(self, events: Iterable[Event]) -> None:
+        """Make events durable, then delete what nobody refers to any more."""
+        self.journal.extend(events)
+        self.disk -= {checkpoint.path for checkpoint in self.retention.unused()}
 
     def _propose(self, number: int) -> None:
         proposal = self.searcher.propose(number)
@@ -113,9 +131,13 @@ class World:
         command = self.commands[worker].popleft()
         match command:
             case Train(segment=segment, until=until):
+                start = {segment.checkpoint} - {None}
+                assert start <= self.disk, f"{segment.trial} starts from a deleted checkpoint"
                 self.at[worker] = (segment, segment.start)
                 self.until[worker] = until
-            case GoOn(until=until):  # 0 comes while it trains: it stands at the next boundary
+            case GoOn(until=until) if (
+                worker in self.at
+            ):  # 0 comes while it trains: it stands at the next boundary
                 self.until[worker] = until or self.at[worker][1] + 1
             case Leave():
                 segment, _ = self.at.pop(worker)
@@ -145,6 +167,7 @@ class World:
 
     def commit(self, worker: str, segment: Segment, boundary: int) -> None:
         path = f"trials/{segment.trial}/checkpoints/{segment.segment}-{boundary}"
+        self.disk.add(path)
         self.dispatcher.committed(
             worker, segment.trial, segment.segment, boundary, path, "0" * 64, 10
         )

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from search_spaces import MetricSpec, SweepSpec
-from search_spaces.batch import split_batch
+from search_spaces.batch import halved, split_batch
 from search_spaces.parts import Refusal, seconds
 from tests.search_spaces.files import GRID, PBT, RANDOM, TASK, spec
 
@@ -234,3 +234,29 @@ def test_a_named_metric_has_one_name_and_its_natural_goal(
     found = spec(tmp_path, RANDOM, f"metric={metric}")
     assert (found.metric.name, found.metric.goal) == (name, goal)
     assert found.task.metrics == metrics
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [((16, 1), (8, 2)), ((8, 2), (4, 4)), ((15, 1), (5, 3)), ((7, 2), (2, 7)), ((1, 16), None)],
+)
+def test_a_batch_is_halved_such_that_an_optimizer_step_keeps_its_rows(
+    before: tuple[int, int], after: tuple[int, int] | None
+) -> None:
+    assert halved(*before) == after
+
+
+@pytest.mark.parametrize("searched", ["per_device_train_batch_size", "effective_batch_size"])
+def test_a_pass_takes_no_more_rows_than_it_may_and_a_step_keeps_its_own(
+    tmp_path: Path, searched: str
+) -> None:
+    found = spec(tmp_path, RANDOM)
+    config = {searched: 32}
+    assert found.batch_for(config) == (32, 1)
+    assert found.batch_for(config, 8) == (8, 4)
+    assert found.batch_for({searched: 4}, 8) == (4, 1)
+    values = found.training_for(config, at_most=4)
+    assert values["per_device_train_batch_size"] == 4
+    assert values["gradient_accumulation_steps"] == 8
+    assert values["per_device_eval_batch_size"] == 4
+    assert found.training_for(config, at_most=64)["per_device_eval_batch_size"] == 8

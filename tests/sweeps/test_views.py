@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.console import Console
 
 from orchestrator.errors import StudyUnreadable
-from orchestrator.events import StudyEnded
+from orchestrator.events import BatchHalved, StudyEnded
 from orchestrator.results import read_study
 from orchestrator.state import StudyState
 from sweeps import views
@@ -132,3 +132,13 @@ def test_of_a_long_lineage_the_newest_exploits_are_shown_and_the_rest_is_counted
     shown = text(*views.study_view(study, limit=2))
     assert shown.count("0.5 -> 0.4") == 2
     assert "and 3 earlier exploits: sweep show --all" in shown
+
+
+def test_a_halved_batch_is_shown_and_stands_in_the_json(tmp_path):
+    halved = BatchHalved(trial="0000", per_device=4, accumulation=2, message="out of memory")
+    events = [started(spec()), proposed(0, config(0.9)), segment(0, 0, config(0.9)), halved]
+    study = result(tmp_path, spec(), [*events, proposed(1, config(0.1))])
+    assert "batch halved to" in (shown := text(*views.study_view(study, limit=None)))
+    assert "4 x 2" in shown
+    batches = [trial["batch"] for trial in study.as_json()["trials"]]
+    assert batches == [{"per_device": 4, "accumulation": 2}, None]
