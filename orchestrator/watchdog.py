@@ -12,6 +12,7 @@ are a module's and not an object's. Without `watch` the others do nothing.
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import re
 import threading
@@ -51,12 +52,13 @@ def take_stacks(trial_folder: Path, worker: str, pid: int) -> str:
     file = stack_file(trial_folder, worker, pid)
     try:
         stacks = file.read_text("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
+    with contextlib.suppress(OSError):  # what is told of the trial has the stack that matters
         if stacks:
             with (trial_folder / _LOG).open("a", encoding="utf-8") as log:
                 log.write(f"the process made no progress and was ended; its threads:\n{stacks}")
         file.unlink()
-    except FileNotFoundError:
-        return ""
     return training_stack(stacks)
 
 

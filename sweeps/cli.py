@@ -246,17 +246,18 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show a study: its state, its best, its trials, its lineage and its failures."""
-    from sweeps.views import RESUMABLE, study_view
+    from sweeps.views import going_on_words, study_view
 
     result = _study(study, storage)
     surface.show(*study_view(result, limit=None if all_trials else 30))
-    if result.status in RESUMABLE:
-        surface.next_step(command("sweep", "resume", study, *_storage_option(storage)))
+    going_on = going_on_words(result)
+    if going_on is not None:
+        surface.next_step(command("sweep", "resume", study, *_storage_option(storage), *going_on))
     if result.state.best is not None:
         surface.next_step(
             command("sweep", "best", study, *_storage_option(storage), "--export", "DIR")
         )
-    elif result.status not in RESUMABLE:
+    elif going_on is None:
         surface.next_step(command("sweep", "list", *_storage_option(storage)))
     surface.give(result.as_json())
 

@@ -18,7 +18,7 @@ from sweeps.console import Surface
 from sweeps.live import view_of
 from sweeps.studies import DEFAULT_STORAGE, UsageError, find_study, inside
 from sweeps.text import command, count
-from sweeps.views import METHOD_WORDS, RESUMABLE, SMOKE, study_view
+from sweeps.views import METHOD_WORDS, RESUMABLE, SMOKE, going_on_words, study_view
 
 SHOWN_AT_END = 10
 """Trials in the closing table."""
@@ -116,6 +116,9 @@ def close(surface: Surface, result: StudyResult, storage: Path | None) -> int:
     if result.state.best is not None:
         surface.next_step(command("sweep", "best", spec.name, *option, "--export", "DIR"))
     surface.next_step(command("sweep", "show", spec.name, *option))
+    going_on = going_on_words(result)
+    if going_on is not None:
+        surface.next_step(command("sweep", "resume", spec.name, *option, *going_on))
     surface.give(result.as_json())
     return exit_code(
         usable=result.state.best is not None, some_failed=bool(result.state.with_state("failed"))

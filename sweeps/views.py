@@ -6,6 +6,7 @@ and messages come from outside.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -37,6 +38,8 @@ SMOKE = "SMOKE RUN: a tiny random model on a few rows; these numbers say nothing
 RESUMABLE = ("interrupted", "stopped")
 """States of a study that `sweep resume` goes on from."""
 
+_LIMIT = re.compile(r"(budget\.\w+) of ")
+
 TRIAL_STATES = ("running", "waiting", "finished", "stopped", "failed")
 STATE_STYLE = {
     "finished": "green",
@@ -51,6 +54,17 @@ METHOD_WORDS = {
     "bayes": "Bayesian search",
     "pbt": "population-based training",
 }
+
+
+def going_on_words(study: StudyResult) -> list[str] | None:
+    """Options with which `sweep resume` goes on with a study; None: it does not.
+
+    One that a budget ended goes on with a larger one. A run_cap is a plan that was carried out.
+    """
+    limit = _LIMIT.match(study.state.reason)
+    if limit is not None and study.status not in ("running", "interrupted"):
+        return ["--set", f"{limit[1]}=MORE"]
+    return [] if study.status in RESUMABLE else None
 
 
 def cell(value: Any, style: str = "") -> Text:

@@ -142,3 +142,17 @@ def test_a_halved_batch_is_shown_and_stands_in_the_json(tmp_path):
     assert "4 x 2" in shown
     batches = [trial["batch"] for trial in study.as_json()["trials"]]
     assert batches == [{"per_device": 4, "accumulation": 2}, None]
+
+
+def test_a_study_that_a_budget_ended_names_the_budget_to_raise(tmp_path):
+    def words(state: str, reason: str) -> list[str] | None:
+        events = [started(spec()), StudyEnded(state=state, reason=reason)]
+        return views.going_on_words(result(tmp_path / reason.replace(" ", "-"), spec(), events))
+
+    epochs = "budget.epochs of 7 is used up: 6 are spent"
+    assert words("finished", epochs) == ["--set", "budget.epochs=MORE"]
+    assert words("finished", "run_cap of 2 is reached") is None
+    used_up = "budget.wall_clock of 60 s is used up"
+    assert words("stopped", used_up) == ["--set", "budget.wall_clock=MORE"]
+    assert words("stopped", "by sweep stop") == []
+    assert words("finished", "the search is complete") is None
