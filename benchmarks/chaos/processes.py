@@ -145,13 +145,14 @@ def descendants(pid: int) -> list[Identity]:
 
 
 def living(known: Sequence[Identity]) -> list[str]:
-    """Those that still live, with their names; a zombie does not."""
+    """Those that still live, with their names and the ends of their command lines."""
     found = []
     for pid, created in known:
         with contextlib.suppress(psutil.NoSuchProcess):
             process = psutil.Process(pid)
             if process.create_time() == created and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(f"{process.name()} {pid}")
+                words = " ".join(process.cmdline())[-100:]
+                found.append(f"{process.name()} {pid} {words}")
     return found
 
 

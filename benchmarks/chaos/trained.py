@@ -290,6 +290,7 @@ F24 = Row(
     few=(),
     run=run_bit_equal,
     counted="kills",
-    remark="the real Trainer; each of the five methods with two seeds. The tests do it with scripted"
-    " trials (F1) and, without kills, with real ones (`tests/integration/test_determinism.py`).",
+    remark="the real Trainer; each of the five methods with two seeds. The tests do it with"
+    " scripted trials (F1) and, without kills, with real ones"
+    " (`tests/integration/test_determinism.py`).",
 )
