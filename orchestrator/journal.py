@@ -23,21 +23,24 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import time
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from orchestrator.errors import StudyUnreadable
 from orchestrator.events import Event, event_from_dict
 from orchestrator.manifest import sync_folder
+from search_spaces.parts import NAME
 from search_spaces.secrets import scrubbed
 
 JOURNAL = "journal.jsonl"
 _CRC_LENGTH = len(',"crc":"00000000"}')
 _LENGTH = ".length"
+_CHECKPOINT = re.compile(r"trials/[A-Za-z0-9][\w.-]*/checkpoints/[A-Za-z0-9][\w.-]*", re.ASCII)
 _FREE_TEXTS = {"message", "log", "reason"}
 
 
@@ -107,9 +110,21 @@ def _decode(line: bytes) -> Entry:
         raise ValueError("its checksum does not match")
     data = json.loads(body.decode("utf-8", "surrogatepass"))
     try:
-        return Entry(data["seq"], data["time"], event_from_dict(data), data.get("writer", 0))
+        event = event_from_dict(data)
+        _refuse_ways_out(data)
+        return Entry(data["seq"], data["time"], event, data.get("writer", 0))
     except (KeyError, TypeError) as error:
         raise ValueError(f"this version does not know its event ({error})") from error
+
+
+def _refuse_ways_out(data: dict[str, Any]) -> None:
+    """Refuse an event that names something outside the study's folder: such things are deleted."""
+    for key in ("path", "start_checkpoint"):
+        if data.get(key) is not None and not _CHECKPOINT.fullmatch(data[key]):
+            raise ValueError(f"its {key} does not stand among the study's checkpoints")
+    for key in ("trial", "donor", "start_trial"):
+        if data.get(key) is not None and not NAME.fullmatch(data[key]):
+            raise ValueError(f"its {key} cannot be a trial's id")
 
 
 def read_journal(path: Path) -> Contents:

@@ -122,11 +122,14 @@ def resume(
     address: Address = None,
     plain: Annotated[bool, typer.Option("--plain", help="Lines instead of a live view.")] = False,
     as_json: AsJson = False,
+    allow_code: AllowCode = False,
 ) -> int:
     """Go on with a study that was interrupted, or extend one; what finished is not touched."""
     from sweeps.running import resume_sweep
 
-    return resume_sweep(surface, study, overrides or (), storage=storage, address=address)
+    return resume_sweep(
+        surface, study, overrides or (), storage=storage, address=address, allow_code=allow_code
+    )
 
 
 @app.command()

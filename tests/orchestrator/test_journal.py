@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 import zlib
@@ -10,7 +11,14 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import StudyTaken, StudyUnreadable
-from orchestrator.events import Decided, Event, Reported, StudyStarted, TrialProposed
+from orchestrator.events import (
+    CheckpointCommitted,
+    Decided,
+    Event,
+    Reported,
+    StudyStarted,
+    TrialProposed,
+)
 from orchestrator.journal import Contents, Entry, Journal, encode, length_file, read_journal
 
 STARTED = StudyStarted(name="s", method="random", metric="eval_accuracy", goal="maximize", seed=1)
@@ -230,6 +238,39 @@ def test_a_journal_from_before_there_were_epochs_can_be_read(tmp_path: Path) -> 
     body = b'{"seq":0,"time":1.0,' + json.dumps(STARTED.as_dict()).encode()[1:]
     path.write_bytes(body[:-1] + b',"crc":"%08x"}\n' % zlib.crc32(body))
     assert read_journal(path).entries == (Entry(0, 1.0, STARTED, epoch=0),)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"path": "../../../etc"},
+        {"path": "/etc/cron.d"},
+        {"path": "trials/0000/checkpoints/../../../../x"},
+        {"path": "trials/0000/checkpoints/.."},
+        {"trial": "../0000"},
+    ],
+)
+def test_an_event_that_leads_out_of_the_studys_folder_is_refused(
+    tmp_path: Path, changes: dict[str, str]
+) -> None:
+    commit = CheckpointCommitted(
+        trial="0000",
+        segment=0,
+        boundary=1,
+        path="trials/0000/checkpoints/boundary-00001-segment-0000",
+        sha256="0" * 64,
+        size_bytes=1,
+    )
+    for number, event in enumerate((commit, dataclasses.replace(commit, **changes))):
+        path = tmp_path / str(number)
+        journal = Journal(path)
+        journal.append([STARTED, proposed(0), event, proposed(1)])
+        journal.close()
+    assert len(read_journal(tmp_path / "0").entries) == 4
+    with pytest.raises(
+        StudyUnreadable, match=r"1:3: the journal is damaged here: its (path|trial)"
+    ):
+        read_journal(tmp_path / "1")
 
 
 def test_a_second_journal_does_not_write_over_the_first(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -124,11 +125,14 @@ def test_a_manifest_that_names_a_file_outside_is_refused(tmp_path):
 
 
 def test_a_checkpoint_outside_the_study_is_refused(tmp_path):
-    events = random_study(spec())
-    outside = [
-        replace(e, path="../elsewhere") if isinstance(e, CheckpointCommitted) else e for e in events
-    ]
-    result = study(tmp_path, spec(), outside)
+    result = study(tmp_path, spec(), random_study(spec()))
+    (tmp_path / "elsewhere").mkdir()
+    for number in (0, 1):
+        checkpoints = result.folder / "trials" / f"{number:04d}" / "checkpoints"
+        if checkpoints.exists():
+            shutil.rmtree(checkpoints)
+        checkpoints.parent.mkdir(parents=True, exist_ok=True)
+        checkpoints.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(StudyUnreadable, match="does not stand in the study's folder"):
         export_best(result, tmp_path / "out")
 

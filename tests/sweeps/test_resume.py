@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
+from orchestrator.errors import StudyTaken
 from orchestrator.events import StudyEnded, StudyStarted
 from orchestrator.journal import JOURNAL, Journal
 from orchestrator.results import SPECIFICATION
+from sweeps import running
 from sweeps.cli import app
 from tests.orchestrator.world import sweep
 
@@ -62,3 +66,27 @@ def test_a_study_whose_journal_is_gone_is_not_begun_anew(tmp_path: Path) -> None
     assert answer.exit_code == 5
     assert "the journal of the study in this folder is gone" in answer.output
     assert not (folder / JOURNAL).exists()
+
+
+@pytest.mark.parametrize("task", [{"trust_remote_code": True}, {"type": "evil.py:build"}])
+def test_a_study_that_runs_code_is_resumed_only_when_the_command_line_allows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: dict[str, object]
+) -> None:
+    folder = study(tmp_path, ended=False)
+    spec = json.loads((folder / SPECIFICATION).read_text())
+    spec["task"] |= task
+    (folder / SPECIFICATION).write_text(json.dumps(spec))
+    words = ["resume", "world", "--storage", str(tmp_path)]
+    answer = CliRunner().invoke(app, words)
+    assert answer.exit_code == 2
+    assert "which its files alone may not ask for" in answer.output
+
+    reached: list[Path] = []
+
+    def resumed(folder: Path, *arguments: object, **options: object) -> None:
+        reached.append(folder)
+        raise StudyTaken("far enough")
+
+    monkeypatch.setattr(running, "resume_study", resumed)
+    assert CliRunner().invoke(app, [*words, "--allow-code"]).exit_code == 4
+    assert reached == [folder]
