@@ -30,7 +30,7 @@ from transformers import (
 )
 from transformers.trainer_callback import ProgressCallback
 
-from orchestrator import host_memory
+from orchestrator import host_memory, watchdog
 from orchestrator.checkpoints import checkpoint_path, remove, verify
 from orchestrator.errors import TrialError
 from orchestrator.resuming import boundary_step
@@ -92,6 +92,17 @@ def test_more_boundaries_than_steps_are_all_reported_also_after_an_interruption(
         for at in (1, 2, 3, 4):
             rest = work.segment(boundaries=5, number=at, start=whole, at=at)
             assert timeless(work.train(rest)) == timeless(reports[at:])
+
+
+def test_every_pass_and_every_evaluated_batch_is_progress(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(watchdog, "progress", lambda: seen.append(1))
+    spec = tiny_sweep(gradient_accumulation_steps=2, per_device_eval_batch_size=4)
+    with bench(spec, tmp_path) as work:
+        work.train(work.segment())
+    assert len(seen) == 2 * (5 + 5)  # in each of two epochs 5 batches of 8, evaluated 5 of 4
 
 
 def test_a_schedule_that_follows_the_metric_is_stepped_at_each_boundary(tmp_path: Path) -> None:
