@@ -26,6 +26,7 @@ _LATE_S = 10.0
 _HIT = "0001"
 _GROUPS = Path("/sys/fs/cgroup/memory")
 _MEMORY_TASK = '''
+import functools
 import torch
 from orchestrator.tasks.text_classification import TextClassification
 
@@ -38,6 +39,7 @@ class Large(TextClassification):
     def build_model(self, seed):
         model = super().build_model(seed)
         if self.large:
+            @functools.wraps(model.forward)  # the Trainer looks at its arguments
             def forward(*arguments, **named):
                 if WHAT == "torch":
                     torch.empty(1 << 50)
