@@ -90,6 +90,7 @@ class Watch:
         self._left = cut_after
         self._process = psutil.Process()
         threading.Thread(target=self._sample, name="memory", daemon=True).start()
+        threading.Thread(target=self._await_ray, name="ray", daemon=True).start()
 
     def event(self, event: Event, state: StudyState) -> None:
         """Note one event."""
@@ -103,14 +104,12 @@ class Watch:
             if self._left == 0:
                 raise PowerCut
 
-    def prepare(self, spec: SweepSpec, cache: Path, on_notice: Any) -> int:
-        """Wait for Ray instead of preparing data; return a number of rows."""
+    def _await_ray(self) -> None:
         import ray
 
         while not ray.is_initialized():
             time.sleep(0.005)
         self.ray_up = time.monotonic()
-        return 64
 
     def _sample(self) -> None:
         while True:
@@ -130,7 +129,6 @@ def run(spec: SweepSpec, storage: Path, cut_after: int | None = None) -> dict[st
             Sweep(spec=spec, path=Path("benchmark.yaml"), source=""),
             storage=storage,
             on_event=watch.event,
-            prepare=watch.prepare,
             make_rank=ScriptedRank,
         )
     except PowerCut:
@@ -157,7 +155,7 @@ def resume(folder: Path) -> dict[str, Any]:
             raise PowerCut
 
     try:
-        resume_study(folder, on_event=begun, prepare=watch.prepare, make_rank=ScriptedRank)
+        resume_study(folder, on_event=begun, make_rank=ScriptedRank)
     except PowerCut:
         proposed = watch.first.get(TrialProposed)
     else:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import socket
+import threading
 from collections.abc import Container, Sequence
 
 import psutil
@@ -46,6 +48,8 @@ def join_ray(address: str | None) -> None:
     import ray
 
     _knock(address)
+    # Needed once Ray is up; a second of importing while processes start.
+    threading.Thread(target=importlib.import_module, args=("ray.tune",), daemon=True).start()
     try:
         ray.init(
             address=address or "local",
@@ -59,6 +63,28 @@ def join_ray(address: str | None) -> None:
             mend="check the address with `ray status --address ADDRESS`, or leave --address out"
             " to run on this machine.",
         ) from error
+
+
+def import_ahead(workers: int, cpus: float) -> None:
+    """Let processes that a local Ray has started already import what training needs.
+
+    The workers then find it imported, as Ray gives an actor a process that has nothing to do;
+    where it does not they import it themselves. Not for GPUs: a process that held one is ended.
+
+    Args:
+        workers: how many will be started.
+        cpus: of each; the imports hold them, so no worker gets another process meanwhile.
+    """
+    import ray
+
+    task = ray.remote(num_cpus=cpus, max_retries=0)(_import_for_training)
+    for _ in range(workers):
+        task.remote()
+
+
+def _import_for_training() -> None:
+    importlib.import_module("orchestrator.tune_adapter")
+    importlib.import_module("orchestrator.trial")
 
 
 def _knock(address: str | None) -> None:

@@ -1,10 +1,10 @@
 """The driver's side of a running study: it joins the Dispatcher, Ray Tune, journal and trackers.
 
 Decides nothing (the Dispatcher does) and knows nothing of sweep files and folders' names
-(`study.py` does). Ray and the workers' imports take seconds, and so does preparing the data;
-so `start` brings Ray and the workers up in a thread while the caller prepares, and what workers
-say meanwhile waits until `open`. That thread is Ray Tune's for the whole study, so signals stay
-ours: on one the journal is closed first, then the workers are ended by their process ids.
+(`study.py` does). `start` brings Ray and the workers up in a thread; they prepare the data, and
+what they say meanwhile waits until `open`, so nothing is written before the data was found
+usable. That thread is Ray Tune's for the whole study, so signals stay ours: on one the journal
+is closed first, then the workers are ended by their process ids.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ from orchestrator.memory_kills import KernelKills, ended_by_ray
 from orchestrator.retention import Retention
 from orchestrator.sampler_process import Answer, open_searcher
 from orchestrator.schedulers import make_scheduler
-from orchestrator.segment import BoundaryReport, TrialFailure
+from orchestrator.segment import BoundaryReport, Readiness, TrialFailure
 from orchestrator.state import StudyState
+from orchestrator.tasks.errors import ERRORS
 from orchestrator.watchdog import take_stacks
 from search_spaces import SweepSpec
 
@@ -51,6 +52,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 _POLL_S = 0.5
 _HURRIED_CLOSE_S = 1.0
 _STILLBORN = 3
+_PATIENCE_S = 60.0
 _RELEASE_S = 3.0
 """How long released workers may take to end before they are given up."""
 _GIVE_UP_S = 15.0
@@ -91,9 +93,13 @@ class Driver:
         self._on_event = on_event
         self._on_notice = on_notice
         self._lock = threading.RLock()
-        self._ready = threading.Event()
+        self._up = threading.Event()
+        self._prepared = threading.Event()
+        self._readiness = Readiness(rows=0)
         self._woken = threading.Event()
         self._ended = threading.Event()
+        self._idle = threading.Event()
+        self._leaving = threading.Event()
         self._error: BaseException | None = None
         self._signal: int | None = None
         self._waiting = False
@@ -101,6 +107,7 @@ class Driver:
         self._open = False
         self._began = 0.0
         self._gpus = 0.0
+        self._closed = False
         self._stillborn = 0
         self._others: set[int] = set()
         self._early: list[tuple[str, Message]] = []
@@ -120,14 +127,20 @@ class Driver:
         self._others = {process.pid for process in psutil.Process().children(recursive=True)}
         self._thread.start()
 
-    def ready(self) -> None:
-        """Wait until Ray is up and has room for a worker.
+    def ready(self) -> Readiness:
+        """Wait until Ray is up and a worker has prepared the data; return what it found.
 
         Raises:
-            StudyError: it is not, or has not.
+            TaskError: the data or the model cannot be used.
+            StudyError: Ray cannot be reached, has no room for a worker ever, or they cannot train.
         """
-        self._ready.wait()
+        if not self._prepared.wait(_PATIENCE_S):
+            self._on_notice(
+                "waiting for a first worker: Ray has no room for it yet, or the data is large."
+            )
+            self._prepared.wait()
         self._raise_error()
+        return self._readiness
 
     def open(
         self,
@@ -216,10 +229,9 @@ class Driver:
 
     def close(self) -> None:
         """End everything that was started; the journal first. May be called at any point."""
-        from orchestrator.cluster import leave_ray, ray_processes
-
         over = self._journal is not None and self.state.state in ("finished", "failed", "stopped")
         with self._lock:
+            self._closed = True
             journal, self._journal = self._journal, None
             if journal is not None:
                 journal.close()
@@ -231,20 +243,21 @@ class Driver:
         self._deleting.shutdown()
         if not over:
             self._ended.set()  # also when Ray is only coming up: no worker is started then
-        self._ready.wait()
-        # Now: Ray's processes end with the thread that started them, and orphan their agents.
-        started = [] if self._address else ray_processes(self._others)
+        self._up.wait()
         if over:  # a worker that is still starting, or has no room to, is not waited for
-            self._thread.join(timeout=_RELEASE_S)
+            self._idle.wait(_RELEASE_S)
         self._ended.set()
-        self._thread.join(timeout=_GIVE_UP_S)
-        leave_ray(started)
+        if self._idle.wait(_GIVE_UP_S):
+            self._leaving.set()
+            self._thread.join()
+        else:
+            self._leave()
 
     # In Ray Tune's thread ---------------------------------------------------------------------
 
     def _work(self) -> None:
         try:
-            from orchestrator.cluster import gpus_of_a_trial, join_ray, slots
+            from orchestrator.cluster import gpus_of_a_trial, import_ahead, join_ray, slots
 
             join_ray(self._address)
             import ray
@@ -253,17 +266,20 @@ class Driver:
             from orchestrator.tune_adapter import run_workers
             from orchestrator.worker import WorkerContext, trainer_rank
 
+            count = slots(self.spec)
+            self._gpus = gpus_of_a_trial(self.spec)
+            if self._address is None and self._make_rank is None and not self._gpus:
+                import_ahead(count, self.spec.resources.cpus_per_worker)
             self._mailbox = ray.remote(num_cpus=0)(Mailbox).remote()
             context = WorkerContext(
                 self.spec,
                 self.folder.resolve(),
                 self._cache.resolve(),
+                Path.cwd(),
                 self._mailbox,
                 self._make_rank or trainer_rank,
             )
-            count = slots(self.spec)
-            self._gpus = gpus_of_a_trial(self.spec)
-            self._ready.set()
+            self._up.set()
             if self._ended.is_set():
                 return
             run_workers(count, context, self._receive, self._ended)
@@ -271,16 +287,41 @@ class Driver:
                 raise RuntimeError("Ray Tune ended before the study did")
         except BaseException as error:  # the caller's thread raises it
             self._fail(error)
-        self._ready.set()
+        self._up.set()
+        self._prepared.set()
         self._woken.set()
+        self._idle.set()
+        # Ray's processes end with the thread that started them, and leaving dead ones takes 5 s.
+        self._leaving.wait()
+        self._leave()
+
+    def _leave(self) -> None:
+        from orchestrator.cluster import leave_ray, ray_processes
+
+        leave_ray([] if self._address else ray_processes(self._others))
 
     def _receive(self, worker: str, message: Message) -> None:
-        with self._lock:
-            if not self._open:
-                self._early.append((worker, message))
-                return
         with self._guarded():
+            if self._open:
+                self._handle(worker, message)
+            else:
+                self._handle_early(worker, message)
+
+    def _handle_early(self, worker: str, message: Message) -> None:
+        """Before `open`: a worker is ready, and waits, or cannot be, which ends the study."""
+        waiting = {name for name, _ in self._early}
+        if message["what"] == "lost" and worker in waiting:
+            self._early = [early for early in self._early if early[0] != worker]
+        elif message["what"] != "ready":
             self._handle(worker, message)
+        else:
+            self._early.append((worker, message))
+            self._pids[worker] = (message["node"], message["pid"])
+            if not self._prepared.is_set():
+                self._readiness = Readiness(**message["readiness"])
+                for note in self._readiness.notes:
+                    self._on_notice(note)
+                self._prepared.set()
 
     def _handle(self, worker: str, message: Message) -> None:
         dispatcher = self.dispatcher
@@ -306,6 +347,8 @@ class Driver:
                 raise disk_error(self.folder, OSError(number, text))
             case {"what": "lost", "text": text}:
                 self._lost(worker, text)
+            case {"what": "unfit", "error": kind, "rule": rule, "mend": mend}:
+                raise ERRORS[kind](rule, mend=mend)
             case {"what": "unusable", "pid": pid, "node": node, "text": text, "log": log}:
                 self._pids[worker] = (node, pid)
                 raise StudyError(
@@ -325,7 +368,8 @@ class Driver:
                     f"worker processes die before they are ready, {_STILLBORN} in a row. {last}",
                     mend="see Ray's logs of this session; often a node has too little memory.",
                 )
-        self.dispatcher.worker_lost(worker, self._why_lost(worker, node, pid, text))
+        if self._open:
+            self.dispatcher.worker_lost(worker, self._why_lost(worker, node, pid, text))
 
     def _why_lost(self, worker: str, node: str, pid: int, text: str) -> TrialFailure:
         """What killed a worker, as far as it can be known from here."""
@@ -415,7 +459,7 @@ class Driver:
     def _guarded(self) -> Iterator[None]:
         """Hold the lock; an error ends the study instead of the thread it happens in."""
         with self._lock:
-            if self._journal is None or self._error is not None:
+            if self._closed or self._error is not None:
                 return
             try:
                 yield
@@ -425,6 +469,7 @@ class Driver:
     def _fail(self, error: BaseException) -> None:
         if self._error is None:
             self._error = error
+        self._prepared.set()
         self._woken.set()
 
     def _raise_error(self) -> None:

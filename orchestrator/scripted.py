@@ -17,7 +17,7 @@ from typing import Any
 
 from orchestrator.errors import TrialError
 from orchestrator.events import Config
-from orchestrator.segment import BoundaryReport, Segment
+from orchestrator.segment import BoundaryReport, Readiness, Segment
 from search_spaces import MetricSpec
 
 
@@ -41,18 +41,26 @@ class ScriptedRank:
         context: the worker's; only its study folder is used.
         log_line: is not called.
         seconds: how long a boundary takes.
+        rows: of a training split that is not there.
     """
 
     usable = True
 
-    def __init__(self, context: Any, log_line: Any, *, seconds: float = 0.0) -> None:
+    def __init__(
+        self, context: Any, log_line: Any, *, seconds: float = 0.0, rows: int = 64
+    ) -> None:
         self._folder: Path = context.study_folder
         self._metric: MetricSpec = context.spec.metric
         self._seconds = seconds
+        self._rows = rows
         self._segment: Segment | None = None
         self._boundary = 0
         self._gained = 0.0
         self._best: float | None = None
+
+    def prepare(self) -> Readiness:
+        """Nothing to prepare."""
+        return Readiness(rows=self._rows)
 
     def begin(self, segment: Segment) -> None:
         """Start from the segment's checkpoint.

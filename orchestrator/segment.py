@@ -47,6 +47,21 @@ class Segment:
     batch_at_most: int | None = None
 
 
+@dataclass(frozen=True)
+class Readiness:
+    """What a rank found when it prepared the study's tasks.
+
+    Attributes:
+        rows: of the training split.
+        parameters: of the largest model; 0 when unknown.
+        notes: what a person should know, one sentence each.
+    """
+
+    rows: int
+    parameters: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
 @dataclass(frozen=True, kw_only=True)
 class BoundaryReport:
     """What a rank knows at a boundary, training standing still.

@@ -10,7 +10,6 @@ import contextlib
 import errno
 import functools
 import importlib.metadata
-import itertools
 import json
 import os
 import platform
@@ -31,42 +30,20 @@ from orchestrator.events import (
     Event,
     StudyResumed,
     StudyStarted,
+    TrialExtended,
 )
 from orchestrator.extending import extended_trials, going_on, refuse_lost
 from orchestrator.journal import JOURNAL, Journal, length_file
 from orchestrator.lock import StudyLock
 from orchestrator.manifest import CheckpointError, verify
 from orchestrator.results import SPECIFICATION, SWEEP_FILE, StudyResult, read_study
+from orchestrator.segment import Readiness
 from orchestrator.state import StudyState
-from search_spaces import Choice, Config, Sweep, SweepSpec
+from search_spaces import Sweep, SweepSpec
 from search_spaces.extending import EPOCHS
 
 CACHE = ".cache"
 _VERSIONS = ("sweep-orchestrator", "ray", "torch", "transformers", "optuna", "datasets")
-
-
-def prepare_data(spec: SweepSpec, cache: Path, on_notice: OnNotice) -> int:
-    """Fetch and tokenise all that the trials will need; return the rows of the training split.
-
-    Raises:
-        TaskError: what cannot be used, and how to mend it.
-        DiskFull: the checkpoints of the trials cannot fit where the study stands.
-    """
-    from orchestrator.tasks import make_task
-
-    rows = parameters = 0
-    for config in task_configs(spec):
-        prepared = make_task(spec.task_for(config), cache, spec.seed).prepare()
-        rows = rows or prepared.rows["train"]
-        parameters = max(parameters, prepared.parameters)
-        for note in prepared.notes:
-            on_notice(note)
-    cpus = max(1, os.cpu_count() or 1)
-    needed = disk.need(spec, parameters, min(cpus, spec.trial_limit or cpus))
-    tight = disk.require_room(cache.parent / spec.name, needed)
-    if tight is not None:
-        on_notice(tight)
-    return rows
 
 
 def run_study(
@@ -76,7 +53,6 @@ def run_study(
     address: str | None = None,
     on_event: OnEvent = lambda event, state: None,
     on_notice: OnNotice = lambda text: None,
-    prepare: Callable[[SweepSpec, Path, OnNotice], int] = prepare_data,
     make_rank: Callable[[Any, Any], Any] | None = None,
 ) -> StudyResult:
     """Run a sweep from its start to its end.
@@ -87,7 +63,6 @@ def run_study(
         address: of a running Ray; None starts one on this machine.
         on_event: is shown every event once it is on disk, with the state after it.
         on_notice: takes plain sentences for a person.
-        prepare: makes the data ready; returns the rows of the training split.
         make_rank: makes a worker's rank; None: one that trains with the Trainer.
 
     Raises:
@@ -114,8 +89,8 @@ def run_study(
         exits.enter_context(driver.signals())
         exits.callback(driver.close)
         driver.start()
-        rows = prepare(spec, cache, on_notice)
-        driver.ready()
+        readiness = driver.ready()
+        _require_room(spec, folder, readiness, on_notice)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = StudyLock(folder, on_notice=on_notice)
         locked.callback(lock.release)
@@ -125,7 +100,7 @@ def run_study(
             (folder / SPECIFICATION).write_text(
                 json.dumps(spec.model_dump(mode="json"), indent=1), "utf-8"
             )
-            driver.open(Journal(folder / JOURNAL, guard=lock), [], [_started(spec)], rows)
+            driver.open(Journal(folder / JOURNAL, guard=lock), [], [_started(spec)], readiness.rows)
         driver.wait()
     return read_study(folder)
 
@@ -137,7 +112,6 @@ def resume_study(
     address: str | None = None,
     on_event: OnEvent = lambda event, state: None,
     on_notice: OnNotice = lambda text: None,
-    prepare: Callable[[SweepSpec, Path, OnNotice], int] = prepare_data,
     make_rank: Callable[[Any, Any], Any] | None = None,
 ) -> StudyResult:
     """Go on with a study that did not come to its end: from any process that sees its folder.
@@ -178,22 +152,24 @@ def resume_study(
         exits.enter_context(driver.signals())
         exits.callback(driver.close)
         driver.start()
-        rows = prepare(spec, cache, on_notice)
         for note in past.notes:
             on_notice(f"{folder}: {note}.")
         history = [entry.event for entry in past.contents.entries]
-        extended = extended_trials(spec, past.state, rows) if EPOCHS in changes else []
+        extended: list[TrialExtended] = []
+        if EPOCHS in changes:
+            extended = extended_trials(spec, past.state, driver.ready().rows)
         first: list[Event] = [StudyResumed(host=_host(), changes=changes), *extended]
         state = StudyState.of([*history, *first])
         lost = damaged_checkpoints(past, state)
         for event in lost:
             on_notice(f"trial {event.trial}: {event.reason}; the checkpoint before it is used.")
         refuse_lost(state, extended, past.state)
-        driver.ready()  # not before: Ray comes up while large checkpoints are summed
+        readiness = driver.ready()  # not before: Ray comes up while large checkpoints are summed
+        _require_room(spec, folder, readiness, on_notice)
         with _beginning(folder):
             journal = Journal(folder / JOURNAL, past.contents, lock)
             spent_s = running_seconds(past.contents.entries)
-            driver.open(journal, history, [*first, *lost], rows, spent_s)
+            driver.open(journal, history, [*first, *lost], readiness.rows, spent_s)
         driver.wait()
     return read_study(folder)
 
@@ -210,6 +186,14 @@ def _beginning(folder: Path) -> Iterator[None]:
         if journal.exists() and not journal.stat().st_size:
             journal.unlink()
             length_file(journal).unlink(missing_ok=True)
+
+
+def _require_room(spec: SweepSpec, folder: Path, readiness: Readiness, on_notice: OnNotice) -> None:
+    cpus = max(1, os.cpu_count() or 1)
+    needed = disk.need(spec, readiness.parameters, min(cpus, spec.trial_limit or cpus))
+    tight = disk.require_room(folder, needed)
+    if tight is not None:
+        on_notice(tight)
 
 
 def request_stop(folder: Path) -> str:
@@ -316,20 +300,6 @@ def refuse_taken(folder: Path) -> None:
             mend=f"look at it with `sweep show {folder}`, go on with it by `sweep resume {folder}`"
             " if it is not at its end, or give another --name.",
         )
-
-
-def task_configs(spec: SweepSpec) -> Iterator[Config]:
-    """Each combination of searched values that asks for other data or another model."""
-    names = [
-        name
-        for name, domain in spec.space.items()
-        if name.startswith("task.")
-        and not name.startswith("task.model_config.")
-        and isinstance(domain, Choice)
-    ]
-    default = spec.default_config()
-    for values in itertools.product(*(spec.space[name].grid() for name in names)):
-        yield {**default, **dict(zip(names, values, strict=True))}
 
 
 def _started(spec: SweepSpec) -> StudyStarted:

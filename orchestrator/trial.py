@@ -14,9 +14,10 @@ from pathlib import Path
 from orchestrator.checkpoints import CheckpointError, is_committed, verify
 from orchestrator.errors import TrialError
 from orchestrator.host_memory import HostMemory
-from orchestrator.segment import Best, BoundaryReport, Segment
+from orchestrator.segment import Best, BoundaryReport, Readiness, Segment
 from orchestrator.snapshot import Snapshot, take_snapshot
 from orchestrator.tasks import Task, make_task
+from orchestrator.tasks.configs import task_configs
 from orchestrator.training import GO, LEAVE, Ended, Standing, TrainingThread
 from orchestrator.trial_log import LogLine
 from orchestrator.warm_tasks import WarmTasks
@@ -55,6 +56,7 @@ class Rank:
         make_task: Callable[[TaskSpec, Path, int], Task] = make_task,
     ) -> None:
         self.best_checkpoint: Callable[[Best], Path | None] = self._committed
+        self._spec = spec
         self._study_folder = study_folder
         self._tasks = WarmTasks(make_task, cache, spec.seed)
         self._memory = HostMemory()
@@ -72,6 +74,21 @@ class Rank:
     def usable(self) -> bool:
         """Whether this process can train another trial; False after an error of the device."""
         return self._training.usable
+
+    def prepare(self) -> Readiness:
+        """Fetch, check and tokenise all that the trials will need, or find it done.
+
+        Raises:
+            TaskError: what cannot be used, and how to mend it.
+        """
+        tasks = [self._tasks.take(self._spec.task_for(c)) for c in task_configs(self._spec)]
+        prepared = [task.prepare() for task in tasks]
+        notes = dict.fromkeys(note for task in prepared for note in task.notes)
+        return Readiness(
+            rows=prepared[0].rows["train"],
+            parameters=max(task.parameters for task in prepared),
+            notes=list(notes),
+        )
 
     def begin(self, segment: Segment) -> None:
         """Leave what trained before, build this segment, and stand before its first step.

@@ -28,7 +28,8 @@ from orchestrator import watchdog
 from orchestrator.checkpoints import CheckpointWriter, checkpoint_path
 from orchestrator.commands import HUNG_AFTER_S, Command, GoOn, Leave, Release, Train
 from orchestrator.errors import TrialError
-from orchestrator.segment import BoundaryReport, Segment
+from orchestrator.segment import BoundaryReport, Readiness, Segment
+from orchestrator.tasks.errors import TaskError
 from search_spaces import SweepSpec
 
 Message = dict[str, Any]
@@ -43,6 +44,8 @@ class WorkerContext:
     """What every worker of a study is given.
 
     Attributes:
+        cache: prepared data.
+        working_folder: the driver's; relative paths of the sweep file start there.
         mailbox: the handle of the study's `Mailbox` actor.
         make_rank: makes the rank in the worker's process: `trainer_rank`, or a scripted one;
             given this context and a function that is to be shown each line that a trial's
@@ -52,6 +55,7 @@ class WorkerContext:
     spec: SweepSpec
     study_folder: Path
     cache: Path
+    working_folder: Path
     mailbox: Any
     make_rank: MakeRank
 
@@ -70,9 +74,11 @@ class TrialWorker(Trainable):
     """Trains what the mailbox says until it is released."""
 
     def setup(self, config: dict[str, Any], context: WorkerContext) -> None:
-        """Import what is heavy, make the rank, and begin to serve.
+        """Import what is heavy, make the rank, prepare the data, and begin to serve.
 
-        What goes wrong here is told, not raised: Ray Tune would only try again, for ever.
+        The data is prepared here and not by the driver, which so never loads torch; the first
+        worker of a node does it, the others find it done. What goes wrong here is told, not
+        raised: Ray Tune would only try again, for ever.
         """
         self._name: str = config["worker"]
         self._context = context
@@ -81,19 +87,31 @@ class TrialWorker(Trainable):
         self._rank: Any = None
         try:
             self._set_up(context)
+        except TaskError as error:
+            kind = type(error).__name__
+            self._tell("unfit", error=kind, rule=error.rule, mend=error.mend)
         except Exception as error:
             log = traceback.format_exc()
             text = f"{type(error).__name__}: {error}"
             self._tell("unusable", pid=os.getpid(), node=_node(), text=text, log=log)
 
     def _set_up(self, context: WorkerContext) -> None:
+        if context.working_folder.is_dir():
+            os.chdir(context.working_folder)
         self._rank = context.make_rank(context, self._log_line)
+        readiness: Readiness = self._rank.prepare()
         self._tracker: Any = None
         self._segment: Segment | None = None
         self._next: Command | None = None
         self._hung_after_s = HUNG_AFTER_S
         self._address = f"{self._name}/{_node()}/{os.getpid()}"
-        self._tell("ready", pid=os.getpid(), node=_node(), address=self._address)
+        self._tell(
+            "ready",
+            pid=os.getpid(),
+            node=_node(),
+            address=self._address,
+            readiness=dataclasses.asdict(readiness),
+        )
         threading.Thread(target=self._serve, name="serve", daemon=True).start()
 
     def step(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from orchestrator.cluster import join_ray, slots, slots_for
 from orchestrator.disk import Need, free_bytes, need, stored_parameters
 from orchestrator.events import Config, TrialProposed
 from orchestrator.searchers import given_proposals, make_searcher
-from orchestrator.study import task_configs
+from orchestrator.tasks.configs import task_configs
 from search_spaces import SweepSpec
 from sweeps.text import count, number, setting, short_names, size
 from sweeps.views import METHOD_WORDS, SMOKE, cell, table

@@ -34,6 +34,10 @@ class HubUnreachable(TaskError):
     exit_code = 7
 
 
+ERRORS: dict[str, type[TaskError]] = {cls.__name__: cls for cls in (TaskError, HubUnreachable)}
+"""By name, for those that come from another process."""
+
+
 def _rebuilt(cls: type[TaskError], rule: str, mend: str) -> TaskError:
     return cls(rule, mend=mend)
 

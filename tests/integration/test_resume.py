@@ -41,14 +41,9 @@ from tests.integration.conftest import toy
 spec = toy(sys.argv[1], 2, name="killed")
 run_study(
     Sweep(spec=spec, path=Path("x"), source=""), storage=Path(sys.argv[2]), address=sys.argv[3],
-    prepare=lambda spec, cache, on_notice: 64,
     make_rank=functools.partial(ScriptedRank, seconds=0.2),
 )
 """
-
-
-def prepared(spec: object, cache: Path, on_notice: object) -> int:
-    return 64
 
 
 def events_of(folder: Path) -> list[Event]:
@@ -80,7 +75,6 @@ def test_a_killed_driver_loses_nothing_that_finished(
     result = resume_study(
         folder,
         address=ray_address,
-        prepare=prepared,
         make_rank=functools.partial(ScriptedRank, seconds=0.05),
     )
     assert result.status == "finished"
@@ -97,7 +91,6 @@ def test_a_killed_driver_loses_nothing_that_finished(
 
     whole, _ = run(
         toy(method, 2, name="whole"),
-        prepare=prepared,
         make_rank=functools.partial(ScriptedRank, seconds=0.05),
     )
     proposals = [
@@ -131,7 +124,6 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
             storage=tmp_path,
             address=ray_address,
             on_event=stop_at_four,
-            prepare=prepared,
             make_rank=functools.partial(ScriptedRank, seconds=0.2),
         )
     folder = tmp_path / spec.name
@@ -143,7 +135,6 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
     result = resume_study(
         folder,
         address=ray_address,
-        prepare=prepared,
         on_notice=words.append,
         make_rank=functools.partial(ScriptedRank, seconds=0.01),
     )
@@ -154,7 +145,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
 
 def test_a_study_at_its_end_is_not_resumed_and_its_name_is_taken(run: Run, tmp_path: Path) -> None:
     spec = toy("random", 1, run_cap=1)
-    scripted = {"prepare": prepared, "make_rank": ScriptedRank}
+    scripted = {"make_rank": ScriptedRank}
     result, _ = run(spec, **scripted)
     with pytest.raises(StudyError, match="come to its end"):
         resume_study(result.folder)
@@ -165,7 +156,7 @@ def test_a_study_at_its_end_is_not_resumed_and_its_name_is_taken(run: Run, tmp_p
 def test_a_finished_study_goes_on_when_its_limit_is_extended(
     run: Run, ray_address: str, tmp_path: Path
 ) -> None:
-    scripted = {"prepare": prepared, "make_rank": ScriptedRank}
+    scripted = {"make_rank": ScriptedRank}
     result, _ = run(toy("random", 1, run_cap=1), **scripted)
     result = resume_study(result.folder, ["run_cap=2"], address=ray_address, **scripted)
     assert (result.status, result.spec.run_cap) == ("finished", 2)
@@ -179,10 +170,10 @@ def test_a_finished_population_trains_for_more_generations(
     run: Run, ray_address: str, tmp_path: Path
 ) -> None:
     spec = toy("pbt", 2)
-    result, _ = run(spec, prepare=prepared, make_rank=ScriptedRank)
+    result, _ = run(spec, make_rank=ScriptedRank)
     before = events_of(result.folder)
     longer = ["training_arguments.num_train_epochs=4", "budget.wall_clock=1h"]
-    again = {"address": ray_address, "prepare": prepared, "make_rank": ScriptedRank}
+    again = {"address": ray_address, "make_rank": ScriptedRank}
     result = resume_study(result.folder, longer, **again)
     assert result.status == "finished"
     assert [t.boundary for t in result.state.trials.values()] == [4] * 4
@@ -211,13 +202,12 @@ def test_a_study_stopped_from_another_terminal_ends_at_a_boundary_and_goes_on(
         storage=tmp_path,
         address=ray_address,
         on_event=ask,
-        prepare=prepared,
         make_rank=scripted,
     )
     assert result.status == "stopped" and result.state.reason == "by `sweep stop`"
     assert f"process {os.getpid()} on " in asked[0]
     assert result.state.open_trials
-    result = resume_study(result.folder, address=ray_address, prepare=prepared, make_rank=scripted)
+    result = resume_study(result.folder, address=ray_address, make_rank=scripted)
     assert result.status == "finished"
     assert Counter(t.state for t in result.state.trials.values()) == {"finished": 6}
     with pytest.raises(StudyError, match="is not running"):

@@ -23,7 +23,6 @@ from search_spaces import Sweep, SweepSpec
 from tests.integration.conftest import Run, toy
 
 SCRIPTED = {
-    "prepare": lambda spec, cache, on_notice: 64,
     "make_rank": functools.partial(ScriptedRank, seconds=0.3),
 }
 
@@ -85,7 +84,6 @@ def test_a_killed_worker_costs_its_own_trial_one_boundary_at_most(
         storage=tmp_path,
         address=ray_address,
         on_event=watch,
-        prepare=SCRIPTED["prepare"],
         make_rank=functools.partial(ScriptedRank, seconds=0.1),
     )
     assert Counter(t.state for t in result.state.trials.values()) == {"finished": 5}
@@ -113,7 +111,7 @@ class FailingRank(ScriptedRank):
 def test_trials_that_hang_or_run_out_of_memory_take_nobody_along(run: Run) -> None:
     spec = toy("random", 2, failures={"hung_after": 1, "on_oom": "halve_batch"})
     rank = functools.partial(FailingRank, seconds=0.1)
-    result, events = run(spec, prepare=SCRIPTED["prepare"], make_rank=rank)
+    result, events = run(spec, make_rank=rank)
     trials = result.state.trials
     hung, large = trials["0001"], trials["0002"]
     assert (hung.state, hung.failure, hung.interruptions) == ("failed", "hung", {"hung": 1})
@@ -124,7 +122,8 @@ def test_trials_that_hang_or_run_out_of_memory_take_nobody_along(run: Run) -> No
     assert large.batch_at_most == 4
     assert all("MemoryError: of 99 GiB" in halving.message for halving in large.halvings)
     started = [(e.trial, e.boundary) for e in events if isinstance(e, SegmentStarted)]
-    assert [b for t, b in started if t == "0001"] == [0, 1]
+    # Killed while it held the lock, so its checkpoint may not have been told: one boundary at most.
+    assert [b for t, b in started if t == "0001"] in ([0, 1], [0, 0])
     assert [b for t, b in started if t == "0002"] == [0] + [1] * len(large.halvings)
     assert [t.state for t in trials.values() if t is not hung] == ["finished"] * 4
     assert not any(t.interruptions for t in trials.values() if t is not hung)
@@ -148,7 +147,7 @@ def no_rank(context: object, log_line: object) -> object:
 
 def test_a_worker_that_cannot_be_set_up_ends_the_study_with_its_reason(run: Run) -> None:
     with pytest.raises(StudyError, match="a worker cannot train: ImportError: no module named any"):
-        run(toy("grid", 1), prepare=SCRIPTED["prepare"], make_rank=no_rank)
+        run(toy("grid", 1), make_rank=no_rank)
 
 
 def test_a_study_that_does_not_fit_leaves_nothing_behind_and_its_name_free(

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from orchestrator.tasks import HubUnreachable, TaskError, hub
-from orchestrator.tasks.apart import prepare_apart
 from search_spaces.parts import TaskSpec
+from tests.orchestrator.tasks.apart import prepare_apart
 
 from .conftest import sentences
 from .fake_hub import fake_hub

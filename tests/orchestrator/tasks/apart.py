@@ -1,9 +1,6 @@
-"""Preparing a task in a process of its own, so that the driver never loads torch.
+"""Preparing a task in a process of its own, whose environment is the one of this moment.
 
-Does nothing that `Task.prepare` does not: it costs an interpreter's start (0.3 s) and saves the
-driver the import of torch, transformers and datasets (3 to 4 s of one core, 300 MB), which the
-process gives back when it ends; and it may run while Ray starts. What libraries print goes
-nowhere near the driver's output.
+Libraries read HF_HOME, HF_ENDPOINT and the like once, at their import.
 """
 
 from __future__ import annotations
@@ -20,7 +17,7 @@ from orchestrator.tasks import HubUnreachable, Prepared, TaskError, make_task
 from search_spaces.parts import TaskSpec
 
 _ERRORS: dict[str, type[TaskError]] = {cls.__name__: cls for cls in (TaskError, HubUnreachable)}
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[3]
 
 
 def prepare_apart(task_spec: TaskSpec, cache: Path, seed: int) -> Prepared:
@@ -34,7 +31,7 @@ def prepare_apart(task_spec: TaskSpec, cache: Path, seed: int) -> Prepared:
     path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
     # -P: a file of the working directory must not stand in for a library.
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "orchestrator.tasks.apart"],
+        [sys.executable, "-P", "-m", "tests.orchestrator.tasks.apart"],
         input=json.dumps(question),
         capture_output=True,
         text=True,
