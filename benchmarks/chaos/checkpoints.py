@@ -32,7 +32,7 @@ from orchestrator.journal import JOURNAL, Journal
 from orchestrator.results import SPECIFICATION, read_study
 from orchestrator.segment import Segment
 from orchestrator.state import StudyState
-from orchestrator.study import damaged_checkpoints, prepare_data
+from orchestrator.study import damaged_checkpoints
 from search_spaces import SweepSpec
 
 TRIAL = "0000"
@@ -111,7 +111,6 @@ def bed() -> Path:
     atexit.register(shutil.rmtree, root, ignore_errors=True)
     spec = SweepSpec.model_validate(trained_sweep("random", slots=1, seed=3, name="study"))
     folder, cache = root / "study", root / ".cache"
-    prepare_data(spec, cache, lambda text: None)
     folder.mkdir()
     config = {"learning_rate": 1e-3}
     events: list[Event] = [
@@ -124,6 +123,7 @@ def bed() -> Path:
         ),
     ]
     rank = Rank(spec, folder, cache)
+    rank.prepare()
     rank.begin(Segment(trial=TRIAL, segment=0, config=config, boundaries=3))
     for boundary in (1, 2):
         report = rank.advance()

@@ -14,12 +14,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ROWS = 64
-
-
-def _prepared(spec: Any, cache: Path, on_notice: Any) -> int:
-    return ROWS
-
 
 def main() -> None:
     """Hand the words to `sweep`, its engine told to use what the plan says."""
@@ -36,7 +30,6 @@ def main() -> None:
     if not plan.pop("trains"):
         from benchmarks.chaos.ranks import FaultyRank
 
-        options["prepare"] = _prepared
         options["make_rank"] = functools.partial(FaultyRank, driver=os.getpid(), kill=kill, **plan)
     if kill is not None:
         from benchmarks.chaos.kill_points import arm_driver

@@ -253,14 +253,13 @@ def _begun(place: Path, name: Path) -> list[str]:
     """What a resume would do, were the damage not noticed: begin from that checkpoint."""
     from orchestrator.errors import TrialError
     from orchestrator.segment import Segment
-    from orchestrator.study import prepare_data
     from orchestrator.trial import Rank
     from search_spaces import SweepSpec
 
     spec = SweepSpec.model_validate(trained_sweep("random", slots=1, seed=3, name="study"))
     cache = place.parent / ".cache"
-    prepare_data(spec, cache, lambda text: None)
     rank = Rank(spec, place, cache)
+    rank.prepare()
     checkpoint = "/".join(name.parts[:4])
     boundary = 1 if "boundary-00001" in checkpoint else 2
     config = {"learning_rate": 1e-3}
