@@ -156,6 +156,10 @@ class FolderRecords:
         return self._folder / f"{epoch:012d}"
 
 
+UNKNOWN = "a process that has just begun"
+_ATTEMPTS, _PAUSE_S = 50, 0.02
+
+
 class LeaseHeld(Exception):
     """Somebody holds the lease; `holder` says who."""
 
@@ -197,7 +201,7 @@ class Lease:
         newest = _free_epoch(records, wait)
         self.epoch = max(newest, floor) + 1
         if not records.make(self.epoch, self._holder.encode()):
-            raise LeaseHeld(_words(records.newest()[1]))
+            raise LeaseHeld(_named(records))
         self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
         self._thread.start()
 
@@ -266,11 +270,25 @@ def _free_epoch(records: Records, wait: Callable[[str, float], None]) -> int:
         return epoch
     if holder is not None and _is_fresh(holder):
         raise LeaseHeld(_words(record))
+    if holder is None:  # of a process that has just made it, or was killed in between
+        named = _named(records)
+        if Holder.decode(records.newest()[1]) is not None:
+            raise LeaseHeld(named)
     ahead = holder is None or holder.renewed > time.time()  # its clock says nothing to us
     wait(_words(record), LEASE_S if ahead else WATCH_S)
     if records.newest() != (epoch, record):
         raise LeaseHeld(_words(records.newest()[1]))
     return epoch
+
+
+def _named(records: Records) -> str:
+    """Who holds the lease; one that has just taken it may not have written its name yet."""
+    for _ in range(_ATTEMPTS):
+        holder = Holder.decode(records.newest()[1])
+        if holder is not None:
+            return str(holder)
+        time.sleep(_PAUSE_S)
+    return UNKNOWN
 
 
 def _is_fresh(holder: Holder) -> bool:
@@ -279,7 +297,7 @@ def _is_fresh(holder: Holder) -> bool:
 
 def _words(record: bytes) -> str:
     holder = Holder.decode(record)
-    return "a process that has just begun" if holder is None else str(holder)
+    return UNKNOWN if holder is None else str(holder)
 
 
 def _machine() -> str:

@@ -8,6 +8,7 @@ environment overrides it. It never waits for a live owner: a study that is taken
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -17,11 +18,12 @@ from pathlib import Path
 
 from orchestrator.errors import StudyTaken, Unfit
 from orchestrator.filesystems import is_shared
-from orchestrator.lease import FolderRecords, Holder, Lease, LeaseHeld, holder_of
+from orchestrator.lease import UNKNOWN, FolderRecords, Holder, Lease, LeaseHeld, holder_of
 
 LOCK = "lock"
 LEASE = "lease"
 OVERRIDE = "SWEEP_LOCK"
+_ATTEMPTS, _PAUSE_S = 50, 0.02
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
@@ -81,9 +83,12 @@ class StudyLock:
             )
 
     def release(self) -> None:
-        """Let the study go."""
-        if self._file is not None:
-            os.close(self._file)
+        """Let the study go; a second time nothing happens."""
+        file, self._file = self._file, None
+        if file is not None:
+            with contextlib.suppress(OSError):
+                os.ftruncate(file, 0)  # nobody who only looks is taken for this process
+            os.close(file)
         if self._lease is not None:
             self._lease.release()
 
@@ -130,17 +135,28 @@ def _flocked(folder: Path) -> int | None:
     """Lock the folder's file; None where the file system knows no locks."""
     file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for _ in range(_ATTEMPTS):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if (holder := _living_holder(file)) is not None:
+                    raise _taken(folder, holder) from None
+                time.sleep(_PAUSE_S)  # just taken, or only looked at by `owner`
+            else:
+                break
+        else:
+            raise _taken(folder, UNKNOWN)
     except OSError as error:
-        held_by = _described(file)
         os.close(file)
-        if isinstance(error, BlockingIOError):
-            raise _taken(folder, held_by) from None
         if error.errno in _NO_LOCKS:
             return None
         raise
-    os.ftruncate(file, 0)
-    os.pwrite(file, Holder.this_process().encode(), 0)
+    except StudyTaken:
+        os.close(file)
+        raise
+    with contextlib.suppress(OSError):  # the lock counts; a full disk only costs the name
+        os.ftruncate(file, 0)
+        os.pwrite(file, Holder.this_process().encode(), 0)
     return file
 
 
@@ -152,5 +168,14 @@ def _taken(folder: Path, holder: str) -> StudyTaken:
 
 
 def _described(file: int) -> str:
+    """Who holds the lock; one that has just taken it may not have written its name yet."""
+    for _ in range(_ATTEMPTS):
+        if (holder := _living_holder(file)) is not None:
+            return holder
+        time.sleep(_PAUSE_S)
+    return UNKNOWN
+
+
+def _living_holder(file: int) -> str | None:
     holder = Holder.decode(os.pread(file, 1000, 0))
-    return "a process that has just begun" if holder is None else str(holder)
+    return None if holder is None or holder.is_dead else str(holder)

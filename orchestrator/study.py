@@ -91,8 +91,7 @@ def run_study(
         driver.start()
         readiness = driver.ready()
         _require_room(spec, folder, readiness, on_notice)
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = StudyLock(folder, on_notice=on_notice)
+        lock = _locked(folder, on_notice)
         locked.callback(lock.release)
         refuse_taken(folder)
         with _beginning(folder):
@@ -172,6 +171,16 @@ def resume_study(
             driver.open(journal, history, [*first, *lost], readiness.rows, spent_s)
         driver.wait()
     return read_study(folder)
+
+
+def _locked(folder: Path, on_notice: OnNotice) -> StudyLock:
+    """Make a study's folder, for nobody else to read, and take it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.chmod(0o700)
+        return StudyLock(folder, on_notice=on_notice)
+    except OSError as error:
+        raise disk_error(folder, error) from error
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -236,3 +237,14 @@ def test_the_kind_of_file_system_is_that_of_the_nearest_mount(
 
 def test_without_a_list_of_mounts_everything_is_local(tmp_path: Path) -> None:
     assert not is_shared(tmp_path, tmp_path / "none")
+
+
+def test_who_only_looks_keeps_nobody_from_starting(tmp_path: Path) -> None:
+    StudyLock(tmp_path).release()
+    looking = os.open(tmp_path / LOCK, os.O_RDONLY)
+    fcntl.flock(looking, fcntl.LOCK_SH)  # as `owner` does for a moment
+    with ThreadPoolExecutor(1) as pool:
+        starting = pool.submit(StudyLock, tmp_path)
+        time.sleep(0.1)
+        os.close(looking)
+        starting.result(timeout=5).release()
