@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import signal
 import socket
 import threading
@@ -27,7 +26,7 @@ import psutil
 from orchestrator.best_model import link_model
 from orchestrator.budgets import used_up
 from orchestrator.commands import Command
-from orchestrator.disk import require_reserve
+from orchestrator.disk import free_bytes, require_reserve
 from orchestrator.dispatch import Dispatcher
 from orchestrator.errors import DiskFull, Interrupted, StudyError
 from orchestrator.events import CheckpointCommitted, Config, Event, StudyEnded
@@ -548,7 +547,7 @@ def boundaries_of(spec: SweepSpec, config: Config, rows: int) -> int:
 def disk_error(folder: Path, error: OSError) -> StudyError:
     """What a failed write means: DiskFull when there is no room."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        free = shutil.disk_usage(folder).free / 2**20
+        free = free_bytes(folder) / 2**20
         return DiskFull(
             f"{folder}: the disk is full ({free:.0f} MiB free): {error.strerror}.",
             mend="make room; what was committed is kept.",
