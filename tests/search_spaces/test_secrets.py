@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from search_spaces import SpecError, read_sweep
 from search_spaces.secrets import holds_secret, names_secret, scrubbed, scrubbed_data
 
 HEX = "0123456789abcdef0123456789abcdef01234567"
@@ -107,3 +108,30 @@ def test_long_texts_take_linear_time() -> None:
     for text in ("a" * 10**6, "://" * 10**5, "password=" * 10**5, "?" * 10**6, "://a" * 10**5):
         scrubbed(text, {"A_KEY": "canary-7"})
     assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("line", "place"),
+    [
+        ("description: see https://me:pw-of-mine@host/x", (2, 14)),
+        ("tracking: {project: p}  # hf_" + "a" * 30, (2, 1)),
+    ],
+)
+def test_a_sweep_file_with_a_secret_is_refused_at_its_place_and_not_repeated(
+    tmp_path, line: str, place: tuple[int, int]
+) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(f"method: random\n{line}\n")
+    with pytest.raises(SpecError) as refused:
+        read_sweep(path)
+    faults = [f for f in refused.value.faults if "must hold no secret" in f.rule]
+    assert [(f.place.line, f.place.column) for f in faults] == [place]
+    assert "pw-of-mine" not in faults[0].message() + faults[0].mend
+    assert refused.value.exit_code == 2
+
+
+def test_an_override_may_hold_no_secret_either(tmp_path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text("method: random\n")
+    with pytest.raises(SpecError, match=r"--set .*must hold no secret"):
+        read_sweep(path, ["description=hf_" + "a" * 30])
