@@ -12,6 +12,7 @@ and a full disk never meets it in the middle of a line.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import shutil
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.errors import DiskFull
+from orchestrator.errors import DiskFull, StudyError
 
 if TYPE_CHECKING:
     from search_spaces import SweepSpec
@@ -174,6 +175,18 @@ def require_reserve(folder: Path) -> None:
             mend="make room; a study that was begun goes on with `sweep resume"
             f" {folder}`, and what was committed is kept.",
         )
+
+
+def disk_error(folder: Path, error: OSError) -> StudyError:
+    """What a failed write means: DiskFull when there is no room."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(
+            f"{folder}: the disk is full ({_mib(free_bytes(folder))} free): {error.strerror}.",
+            mend="make room; what was committed is kept.",
+        )
+    return StudyError(
+        f"{folder}: cannot be written: {error.strerror}.", mend="look at the folder's rights."
+    )
 
 
 def _existing(folder: Path) -> Path:

@@ -26,7 +26,7 @@ import psutil
 from orchestrator.best_model import link_model
 from orchestrator.budgets import used_up
 from orchestrator.commands import Command
-from orchestrator.disk import free_bytes, require_reserve
+from orchestrator.disk import disk_error, require_reserve
 from orchestrator.dispatch import Dispatcher
 from orchestrator.errors import DiskFull, Interrupted, StudyError
 from orchestrator.events import CheckpointCommitted, Config, Event, StudyEnded
@@ -542,16 +542,3 @@ def boundaries_of(spec: SweepSpec, config: Config, rows: int) -> int:
     per_device = values.get("per_device_train_batch_size") or 8
     per_step = per_device * (values.get("gradient_accumulation_steps") or 1)
     return spec.boundaries(config, max(1.0, rows / (per_step * spec.resources.workers)))
-
-
-def disk_error(folder: Path, error: OSError) -> StudyError:
-    """What a failed write means: DiskFull when there is no room."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        free = free_bytes(folder) / 2**20
-        return DiskFull(
-            f"{folder}: the disk is full ({free:.0f} MiB free): {error.strerror}.",
-            mend="make room; what was committed is kept.",
-        )
-    return StudyError(
-        f"{folder}: cannot be written: {error.strerror}.", mend="look at the folder's rights."
-    )

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from orchestrator.disk import disk_error
 from orchestrator.errors import StudyTaken, Unfit
 from orchestrator.filesystems import is_shared
 from orchestrator.lease import UNKNOWN, FolderRecords, Holder, Lease, LeaseHeld, holder_of
@@ -42,6 +43,7 @@ class StudyLock:
     Raises:
         StudyTaken: another process holds it; says which.
         Unfit: SWEEP_LOCK is neither flock nor lease.
+        StudyError: the folder cannot be written; DiskFull when it is for want of room.
     """
 
     def __init__(
@@ -55,10 +57,13 @@ class StudyLock:
         self._on_notice = on_notice
         self._file: int | None = None
         self._lease: Lease | None = None
-        if not _leased(folder):
-            self._file = _flocked(folder)
-        if self._file is None:
-            self._lease = self._take_lease(floor)
+        try:
+            if not _leased(folder):
+                self._file = _flocked(folder)
+            if self._file is None:
+                self._lease = self._take_lease(floor)
+        except OSError as error:
+            raise disk_error(folder, error) from error
         self.epoch = floor + 1 if self._lease is None else self._lease.epoch
         self.is_lease = self._lease is not None
 

@@ -22,7 +22,8 @@ from typing import Any
 from orchestrator import disk
 from orchestrator.budgets import running_seconds
 from orchestrator.checkpoints import remove_remnants
-from orchestrator.driver import Driver, OnEvent, OnNotice, disk_error, stop_request
+from orchestrator.disk import disk_error
+from orchestrator.driver import Driver, OnEvent, OnNotice, stop_request
 from orchestrator.errors import StudyError, StudyTaken, StudyUnreadable, Unfit
 from orchestrator.events import (
     CheckpointCommitted,
