@@ -20,6 +20,7 @@ from urllib.parse import quote
 HIDDEN = "***"
 _SHORTEST = 6
 """Values of the environment that are shorter are words, not secrets."""
+_SHORTEST_TOKEN = 16
 _SHORTEST_LINE = 24
 """Lines of such a value that are looked for alone: a log has them one by one."""
 
@@ -65,10 +66,15 @@ def scrubbed(text: str, environ: Mapping[str, str] | None = None) -> str:
         text: any; what holds none is returned as it is.
         environ: whose secret values must not stand in it; None: this process's.
     """
-    values = _secret_values(tuple(_named_secret(os.environ if environ is None else environ)))
+    return _cleaned(text, _values_of(os.environ if environ is None else environ))
+
+
+def _cleaned(text: str, values: tuple[str, ...]) -> str:
     for value in values:
         if value in text:
             text = text.replace(value, HIDDEN)
+    if text.isalnum() and len(text) < _SHORTEST_TOKEN:
+        return text
     text = _IN_ADDRESS.sub(f"{HIDDEN}@", text)
     text = _IN_QUERY.sub(rf"\1{HIDDEN}", text)
     text = _NAMED.sub(rf"\1{HIDDEN}", text)
@@ -78,17 +84,21 @@ def scrubbed(text: str, environ: Mapping[str, str] | None = None) -> str:
 
 def scrubbed_data(data: Any) -> Any:
     """Return JSON data with every text in it scrubbed, and what a secret's name holds hidden."""
+    return _cleaned_data(data, _values_of(os.environ))
+
+
+def _cleaned_data(data: Any, values: tuple[str, ...]) -> Any:
     if isinstance(data, str):
-        return scrubbed(data)
+        return _cleaned(data, values)
     if isinstance(data, Mapping):
         return {
-            scrubbed(key) if isinstance(key, str) else key: HIDDEN
+            _cleaned(key, values) if isinstance(key, str) else key: HIDDEN
             if isinstance(value, str) and value and isinstance(key, str) and names_secret(key)
-            else scrubbed_data(value)
+            else _cleaned_data(value, values)
             for key, value in data.items()
         }
     if isinstance(data, list | tuple):
-        return [scrubbed_data(value) for value in data]
+        return [_cleaned_data(value, values) for value in data]
     return data
 
 
@@ -108,14 +118,16 @@ def names_secret(name: str) -> bool:
     return bool(_SAYS_SECRET.search(name)) and not _SAYS_PLACE.search(name)
 
 
-def _named_secret(environ: Mapping[str, str]) -> list[str]:
-    return sorted(
+def _values_of(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The secret values of an environment, in every form in which they are looked for."""
+    named = [
         value for name, value in environ.items() if len(value) >= _SHORTEST and names_secret(name)
-    )
+    ]
+    return _forms(tuple(sorted(named)))
 
 
 @functools.lru_cache(maxsize=16)
-def _secret_values(values: tuple[str, ...]) -> tuple[str, ...]:
+def _forms(values: tuple[str, ...]) -> tuple[str, ...]:
     """The values and how they read in an address, in JSON and in a Python text; longest first."""
     forms = {
         form
