@@ -1,4 +1,4 @@
-"""A4: secrets that a study's process meets, looked for in all that it writes, sends and is called.
+"""A4, whole commands: secrets that a study's process meets, looked for in all that it writes, sends and is called.
 
 A canary is a secret made for one case. Each stands where secrets stand: in the environment, in
 an `.env` file beside the sweep file, in addresses, in what the task's code prints, logs, warns
@@ -25,7 +25,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from benchmarks.chaos.processes import descendants, end_all, wait_until_gone
-from benchmarks.chaos.row import Bench, Outcome, Row, seeds
+from benchmarks.chaos.row import Bench, Outcome, seeds
 from benchmarks.chaos.studies import write_sweep
 
 IN_ENVIRONMENT = (
@@ -164,7 +164,7 @@ def run(case: str, folder: Path, bench: Bench) -> Outcome:
         said += [f"{name} was sent" for name in hole.holds(secrets)]
     if not any((work / "studies" / "study").glob("trials/*/log.txt")):
         said.append(f"the study has no trial: {_tail(folder / 'output.txt')}")
-    return Outcome(said, count=len(secrets), figure=float(read))
+    return Outcome(said, count=read)
 
 
 def _watch(
@@ -250,15 +250,3 @@ def _hole() -> Iterator[_Hole]:
 
 
 CASES = seeds(3, "tells-offline", "raises-offline", "tells-online", "raises-online")
-
-ROW = Row(
-    id="A4",
-    injected="canary secrets in environment, `.env`, URLs, exception texts",
-    holds="found nowhere in what we write or upload",
-    target="0 hits",
-    cases=CASES,
-    few=("raises-online/0",),
-    run=run,
-    counted="canaries",
-    figure="files read",
-)

@@ -21,6 +21,7 @@ from typing import Any
 import yaml
 from markdown_it import MarkdownIt
 
+from benchmarks.chaos import canaries
 from benchmarks.chaos.checkpoints import bed
 from benchmarks.chaos.processes import run_to_the_end, start_driver
 from benchmarks.chaos.row import Bench, Outcome, Row
@@ -498,17 +499,20 @@ A4 = Row(
     injected="canary secrets in environment, `.env`, URLs, exception texts",
     holds="found nowhere in what we write or upload",
     target="0 hits",
-    cases=("run", "tracked", "file: argument", "file: url", "file: text"),
+    cases=("run", "tracked", "file: argument", "file: url", "file: text", *canaries.CASES),
     few=("file: argument", "file: url", "file: text"),
     run=lambda case, folder, bench: (
         run_secret_in_file(case, folder, bench)
         if case.startswith("file")
+        else canaries.run(case, folder, bench)
+        if case in canaries.CASES
         else run_secrets(case, folder, bench)
     ),
     counted="files searched",
     remark="a real study whose task prints, logs, warns and raises every secret it knows; searched"
     " are its whole folder (W&B offline and TensorBoard files included), the terminal, `sweep show`"
-    " and an exported model.",
+    " and an exported model; in whole commands with a Ray of their own also Ray's session folder,"
+    " argument lists, temporary files, and what W&B's server is sent.",
 )
 A5 = Row(
     id="A5",
