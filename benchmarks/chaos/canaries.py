@@ -1,4 +1,4 @@
-"""A4, whole commands: secrets that a study's process meets, looked for in all that it writes, sends and is called.
+"""A4 in whole commands: secrets that a study meets, looked for in all it writes and sends.
 
 A canary is a secret made for one case. Each stands where secrets stand: in the environment, in
 an `.env` file beside the sweep file, in addresses, in what the task's code prints, logs, warns
