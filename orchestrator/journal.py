@@ -288,10 +288,14 @@ class Journal:
 def _renew_file(path: Path, size: int) -> None:
     """Put a copy of the file's first bytes in its place: who has it open writes to no file."""
     copy = path.with_name(f".{path.name}.new")
-    with os.fdopen(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        with path.open("rb") as old:
-            file.write(old.read(size))
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            with path.open("rb") as old:
+                file.write(old.read(size))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        copy.unlink(missing_ok=True)  # a full disk: the copy would make it fuller
+        raise
     copy.replace(path)
     sync_folder(path.parent)

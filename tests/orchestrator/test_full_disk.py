@@ -111,6 +111,29 @@ def test_a_lease_that_cannot_be_written_is_told_as_a_full_disk(
     assert told.value.exit_code == 6
 
 
+def test_a_journal_that_cannot_be_copied_stays_as_it_was(
+    disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(OVERRIDE, "lease")
+    path = disk / JOURNAL
+    lock = StudyLock(disk)
+    journal = Journal(path, guard=lock)
+    journal.append([STARTED, *events_of(0, random.Random(0)), *events_of(1, random.Random(1))])
+    journal.close()
+    lock.release()
+    lock = StudyLock(disk, floor=1)
+    before = path.read_bytes()
+    fill(disk / "somebody-elses")
+    with pytest.raises(OSError, match="No space left"):
+        Journal(path, read_journal(path), lock)
+    assert path.read_bytes() == before
+    assert sorted(p.name for p in disk.glob(".*")) == []
+    (disk / "somebody-elses").unlink()
+    Journal(path, read_journal(path), lock).close()
+    assert path.read_bytes() == before
+    lock.release()
+
+
 def test_low_water_comes_before_the_end(disk: Path) -> None:
     require_reserve(disk)
     fill(disk / "somebody-elses")
