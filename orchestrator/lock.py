@@ -117,7 +117,7 @@ def owner(folder: Path) -> str | None:
         return holder_of(FolderRecords(folder / LEASE))
     try:
         file = os.open(folder / LOCK, os.O_RDONLY)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -126,6 +126,13 @@ def owner(folder: Path) -> str | None:
     finally:
         os.close(file)
     return None
+
+
+def refuse_running(folder: Path) -> None:
+    """Raise StudyTaken when somebody writes to a study in the folder; it need not exist."""
+    writer = owner(folder)
+    if writer is not None:
+        raise _taken(folder, writer)
 
 
 def _leased(folder: Path) -> bool:

@@ -35,7 +35,7 @@ from orchestrator.events import (
 )
 from orchestrator.extending import extended_trials, going_on, refuse_lost
 from orchestrator.journal import JOURNAL, Journal, length_file
-from orchestrator.lock import StudyLock
+from orchestrator.lock import StudyLock, refuse_running
 from orchestrator.manifest import CheckpointError, verify
 from orchestrator.results import SPECIFICATION, SWEEP_FILE, StudyResult, read_study
 from orchestrator.segment import Readiness
@@ -73,6 +73,7 @@ def run_study(
     """
     spec = sweep.spec
     folder = storage / spec.name
+    refuse_running(folder)
     refuse_taken(folder)
     make_storage(storage)
     cache = storage / CACHE

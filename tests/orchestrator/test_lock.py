@@ -17,7 +17,7 @@ import pytest
 from orchestrator.errors import StudyTaken, Unfit
 from orchestrator.filesystems import file_system, is_shared
 from orchestrator.lease import LEASE_S, FolderRecords, Holder, Lease, LeaseHeld
-from orchestrator.lock import LEASE, LOCK, OVERRIDE, StudyLock, owner
+from orchestrator.lock import LEASE, LOCK, OVERRIDE, StudyLock, owner, refuse_running
 
 KINDS = ["flock", "lease"]
 
@@ -36,8 +36,12 @@ def test_a_study_has_one_writer_and_names_it(tmp_path: Path) -> None:
     with pytest.raises(StudyTaken, match=f"process {os.getpid()} on") as taken:
         StudyLock(tmp_path)
     assert taken.value.exit_code == 4
+    with pytest.raises(StudyTaken, match=f"process {os.getpid()} on"):
+        refuse_running(tmp_path)
     lock.check()
     lock.release()
+    refuse_running(tmp_path)
+    refuse_running(tmp_path / "not-there")
     assert owner(tmp_path) is None
     again = StudyLock(tmp_path, floor=lock.epoch)
     assert again.epoch > lock.epoch
