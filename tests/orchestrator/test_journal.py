@@ -223,6 +223,39 @@ def test_lines_of_a_lower_epoch_are_told_apart_where_both_wrote_to_one_file(
     assert (contents.late, contents.torn_bytes) == (1, 0)
 
 
+def test_no_line_of_a_resumed_journal_is_lost_in_silence(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    written(path, 4)
+    for number in range(4, 10):
+        journal = Journal(path, read_journal(path))
+        journal.append([proposed(number), proposed(number + 10)])
+        journal.close()
+    events = [entry.event for entry in read_journal(path).entries]
+    lines = path.read_bytes().splitlines(keepends=True)
+    length_file(path).unlink()
+    rng = random.Random(0)
+    for _ in range(300):
+        mutant = list(lines)
+        for _ in range(rng.randint(1, 3)):
+            a, b = rng.randrange(len(mutant)), rng.randrange(len(mutant))
+            match rng.randrange(4):
+                case 0:
+                    mutant[a], mutant[b] = mutant[b], mutant[a]
+                case 1:
+                    mutant.insert(b, mutant[a])
+                case 2 if a < len(mutant) - 2:
+                    del mutant[a]
+                case 3:
+                    mutant.append(mutant[a])
+        path.write_bytes(b"".join(mutant))
+        try:
+            contents = read_journal(path)
+        except StudyUnreadable:
+            continue
+        found = [entry.event for entry in contents.entries]
+        assert found == events or (contents.torn_bytes and found == events[: len(found)])
+
+
 def test_each_writer_has_a_higher_epoch(tmp_path: Path) -> None:
     path = tmp_path / "j"
     written(path, 2)
