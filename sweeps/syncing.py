@@ -33,6 +33,7 @@ def sync_studies(surface: Surface, folders: list[Path]) -> int:
         StudyUnreadable: the only study's state cannot be read.
     """
     rows: list[dict[str, Any]] = []
+    left: list[Path] = []
     for folder in folders:
         try:
             synced = _sync(surface, folder)
@@ -43,9 +44,10 @@ def sync_studies(surface: Surface, folders: list[Path]) -> int:
             continue
         rows.append({"name": folder.name, **_as_json(synced)})
         surface.say(f"{folder.name}: {_words(synced)}")
-    left = [row["name"] for row in rows if row["left"]["calls"] or row["left"]["runs"]]
-    for name in left:
-        surface.next_step(command("sweep", "sync", name))
+        if synced.left:
+            left.append(folder)
+    for folder in left:
+        surface.next_step(command("sweep", "sync", str(folder)))
     surface.give({"studies": rows})
     return Unreachable.exit_code if left else 0
 
