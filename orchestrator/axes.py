@@ -26,6 +26,16 @@ _MOST_STEPS = 1000
 class Axis(ABC):
     """One coordinate of a sampler's space, and what it means in the domain."""
 
+    @property
+    def levels(self) -> int | None:
+        """How many values there are, evenly spaced on the axis; None: too many to count."""
+        return None
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether places on the axis have an order."""
+        return True
+
     @abstractmethod
     def distribution(self) -> BaseDistribution:
         """The coordinate as an Optuna distribution."""
@@ -45,6 +55,12 @@ class Axis(ABC):
     @abstractmethod
     def share(self, value: Any) -> float:
         """Where a value lies on the axis, from 0 to 1; categories have places but no order."""
+
+    def near(self, share: float) -> Any:
+        """The domain's value nearest to a share from 0 to 1; the way back from `share`."""
+        if self.levels is None:
+            return self.at(share)
+        return self.at((round(share * (self.levels - 1)) + 0.5) / self.levels)
 
     def distance(self, a: Any, b: Any) -> float:
         """How far apart two values are, from 0 to 1."""
@@ -94,6 +110,10 @@ class StepAxis(Axis):
     high: int
     step: float = 1
 
+    @property
+    def levels(self) -> int:
+        return self.high - self.low + 1
+
     def distribution(self) -> BaseDistribution:
         from optuna.distributions import IntDistribution
 
@@ -118,6 +138,14 @@ class LadderAxis(Axis):
 
     values: tuple[Any, ...]
     ordered: bool
+
+    @property
+    def levels(self) -> int:
+        return len(self.values)
+
+    @property
+    def is_ordered(self) -> bool:
+        return self.ordered
 
     def distribution(self) -> BaseDistribution:
         from optuna.distributions import CategoricalDistribution, IntDistribution

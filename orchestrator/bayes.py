@@ -1,13 +1,13 @@
-"""Bayesian search: Optuna's samplers by ask and tell, on what the events say.
+"""Bayesian search: a Gaussian process of our own or Optuna's TPE, on what the events say.
 
-Asks for one configuration at a time; never runs an Optuna study. For each proposal a new study
-and a new sampler with a seed of its own are made from the events observed, because Optuna's
-samplers carry state (a generator's position, cached kernels) that telling old trials again does
-not restore: only so is a proposal a function of (study seed, number, events), also after a
-resume. It costs milliseconds beside the fit.
+Never runs an Optuna study. For each proposal a new model with a seed of its own is made from the
+events observed, because Optuna's samplers carry state (a generator's position) that telling old
+trials again does not restore: only so is a proposal a function of (study seed, number, events),
+also after a resume. It costs milliseconds.
 
-optuna, and torch for its Gaussian process, are imported when the first model is asked for, not
-when this file is: run it by `sampler_process.py`, away from the driver's control loop.
+Why the Gaussian process is not Optuna's: `gaussian_process.py`, and benchmarks/README.md for the
+figures. numpy, scipy and optuna are imported when the first model is asked for, not when this
+file is: run it by `sampler_process.py`, away from the driver's control loop.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 GP_TRIALS = 100
 """From this many trials on `auto` means TPE: fitting a GP costs the cube of their number."""
+_EXPLORING = 0.6
+"""The share of the trials among which the GP explores."""
 _END = sys.maxsize
 _ITERATIONS = 64
 _MOVES = 64
@@ -44,8 +46,7 @@ class Bayes(Searcher):
     The first `startup` trials fill the space evenly; then the sampler proposes. Trials that run
     are known to it by their configuration, so that proposals made while others are out differ.
 
-    `sampler: auto` takes the GP below 100 trials (Optuna's own GP sampler, log expected
-    improvement) and TPE above, and with early stopping.
+    `sampler: auto` takes the GP below 100 trials and TPE above, and with early stopping.
     """
 
     def __init__(self, spec: SweepSpec) -> None:
@@ -72,18 +73,19 @@ class Bayes(Searcher):
                 self.trials[trial].failure = event.failure
 
     def prepare(self) -> None:
-        """Import the sampler's libraries; the GP sampler imports torch when it first fits."""
-        importlib.import_module("optuna.samplers")
-        if self._wants_gp(len(self.proposed)):
-            importlib.import_module("torch")
+        """Import the model's libraries."""
+        gp = self.wants_gp(len(self.proposed))
+        importlib.import_module("orchestrator.gaussian_process" if gp else "optuna.samplers")
 
     def search(self, number: int) -> Config | None:
         """The sampler's next configuration; one never proposed before where there is one."""
         told = told_values(self.trials.values(), self.spec.metric.sign)
         if len(told) < self.startup or not self._axes:
             config = self._spread(number)
+        elif self.wants_gp(number):
+            config = self._improving(number, told)
         else:
-            config = self._modelled(number, told)
+            config = self._sampled(number, told)
         return config if key_of(config) not in self._keys else self._another(number, config)
 
     def _spread(self, number: int) -> Config:
@@ -103,8 +105,34 @@ class Bayes(Searcher):
         }
         return self.space.clip({name: self._axes[name].at(share) for name, share in shares.items()})
 
-    def _modelled(self, number: int, told: list[tuple[Config, float]]) -> Config:
-        """What Optuna's sampler proposes after being told these values."""
+    def _improving(self, number: int, told: list[tuple[Config, float]]) -> Config:
+        """Where a Gaussian process expects most; of trials that run it believes its own mean."""
+        import numpy as np
+
+        from orchestrator.gaussian_process import Coordinate, GaussianProcess
+
+        def rows(configs: list[Config]) -> Any:
+            shares = [[axis.share(c[name]) for name, axis in self._axes.items()] for c in configs]
+            return np.array(shares).reshape(len(configs), len(self._axes))
+
+        process = GaussianProcess(
+            [Coordinate(axis.levels, axis.is_ordered) for axis in self._axes.values()],
+            rows([config for config, _ in told]),
+            np.array(softened([value for _, value in told])),
+        )
+        running = [trial.config for trial in self.trials.values() if trial.state is None]
+        rng = np.random.default_rng(derived(self.spec.seed, "bayes", number))
+        point = process.supposing(rows(running)).propose(rng, explore=self._explores(number))
+        places: Any = zip(self._axes.items(), point, strict=True)
+        return self.space.clip({name: axis.near(float(share)) for (name, axis), share in places})
+
+    def _explores(self, number: int) -> bool:
+        """Every other proposal, but none of the last: nothing would come of what they teach."""
+        limit = self.spec.trial_limit
+        return number % 2 == 0 and (limit is None or number < _EXPLORING * limit)
+
+    def _sampled(self, number: int, told: list[tuple[Config, float]]) -> Config:
+        """What Optuna's TPE proposes after being told these values."""
         import optuna
         from optuna.trial import TrialState, create_trial
 
@@ -114,12 +142,9 @@ class Bayes(Searcher):
         def coordinates(config: Config) -> dict[str, Any]:
             return {name: axis.encode(config[name]) for name, axis in self._axes.items()}
 
-        values = [value for _, value in told]
-        if self._wants_gp(number):
-            values = softened(values)
         trials = [
             create_trial(params=coordinates(config), distributions=distributions, value=value)
-            for (config, _), value in zip(told, values, strict=True)
+            for config, value in told
         ]
         trials += [
             create_trial(
@@ -130,23 +155,22 @@ class Bayes(Searcher):
             for trial in self.trials.values()
             if trial.state is None
         ]
-        study = optuna.create_study(direction="maximize", sampler=self.sampler(number))
+        study = optuna.create_study(direction="maximize", sampler=self._estimator(number))
         study.add_trials(trials)
         asked = study.ask(distributions).params
         return self.space.clip({name: self._axes[name].decode(asked[name]) for name in self._axes})
 
-    def sampler(self, number: int) -> BaseSampler:
-        """A fresh Optuna sampler for trial `number`, with a seed of its own."""
-        from optuna.samplers import GPSampler, TPESampler
+    def _estimator(self, number: int) -> BaseSampler:
+        """A fresh TPE for trial `number`, with a seed of its own."""
+        from optuna.samplers import TPESampler
 
         seed = derived(self.spec.seed, "bayes", number) % 2**32
-        if self._wants_gp(number):
-            return GPSampler(seed=seed, n_startup_trials=1)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # experimental since 2020; nothing for a user to do
             return TPESampler(seed=seed, n_startup_trials=1, multivariate=True, constant_liar=True)
 
-    def _wants_gp(self, number: int) -> bool:
+    def wants_gp(self, number: int) -> bool:
+        """Whether trial `number` is the Gaussian process's to propose, rather than TPE's."""
         if self.spec.sampler != "auto":
             return self.spec.sampler == "gp"
         if self.spec.early_terminate is not None:
@@ -226,17 +250,16 @@ def told_values(trials: Iterable[_Trial], sign: float) -> list[tuple[Config, flo
 
 
 def softened(values: list[float]) -> list[float]:
-    """The same order, differences kept near the best value and squeezed far below it.
+    """The same order; differences near the best value are kept, those far below it squeezed.
 
-    -log(1 + regret / the median of the regrets above 0): a Gaussian process looks at values in
-    units of their standard deviation, and one loss of 50 among losses near 0.4 would leave it no
-    eye for what matters. On a surface with such a cliff 32 trials so end much nearer to the
-    best; on others it makes no difference that could be measured.
+    A regret up to the median of the regrets above 0 stays as it is, beyond it counts by its
+    logarithm: a Gaussian process looks at values in units of their standard deviation, and one
+    loss of 50 among losses near 0.4 would leave it no eye for what matters.
     """
     best = max(values)
     regrets = [best - value for value in values]
     scale = statistics.median([regret for regret in regrets if regret > 0] or [1.0])
-    return [-math.log1p(regret / scale) for regret in regrets]
+    return [-(r if r <= scale else scale * (1.0 + math.log(r / scale))) for r in regrets]
 
 
 def _finite(value: float | None) -> float | None:

@@ -1,7 +1,7 @@
 """Where a searcher thinks: beside the driver's control loop, in a process of its own.
 
 Does not search itself. Grid and random answer in microseconds and stay in the driver
-(`InlineSearcher`); the Bayesian searcher imports torch and fits for long, so it gets a child
+(`InlineSearcher`); the Bayesian searcher imports scipy or optuna and fits, so it gets a child
 process (`SamplerProcess`).
 
 The child is a plain interpreter that is given one pipe, not a `multiprocessing` child: that
