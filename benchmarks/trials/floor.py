@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.trials.jobs import SEED, Job, read_job, sweep_file
+from benchmarks.trials.processes import written_bytes
 
 FLOOR = "floor.json"
 
@@ -46,10 +47,14 @@ def main(job_folder: Path, run_folder: Path) -> None:
         process.join()
     if any(process.exitcode for process in processes):
         sys.exit("a slot of the floor failed")
-    times = [clocks.get(timeout=10) for _ in processes]
-    started, ended = min(t[0] for t in times), max(t[1] for t in times)
-    text = json.dumps({"started": started, "seconds": ended - started})
-    (run_folder / FLOOR).write_text(text, "utf-8")
+    slots = [clocks.get(timeout=10) for _ in processes]
+    started = min(slot["started"] for slot in slots)
+    found = {
+        "started": started,
+        "seconds": max(slot["ended"] for slot in slots) - started,
+        "written_bytes": sum(slot["written_bytes"] for slot in slots),
+    }
+    (run_folder / FLOOR).write_text(json.dumps(found), "utf-8")
 
 
 def _slot(job: Job, run: Path, folder: Path, trials: Any, barrier: Any, clocks: Any) -> None:
@@ -67,7 +72,8 @@ def _slot(job: Job, run: Path, folder: Path, trials: Any, barrier: Any, clocks: 
     task.prepare()
     _train(job, task, folder / "warm", max_steps=1)
     barrier.wait()
-    started = time.time()
+    started = ended = time.time()
+    written = written_bytes("self") or 0
     marks = Marks(run)
     while True:
         try:
@@ -75,7 +81,9 @@ def _slot(job: Job, run: Path, folder: Path, trials: Any, barrier: Any, clocks: 
         except queue.Empty:
             break
         _train(job, task, folder / str(number), callbacks=[marks], **config)
-    clocks.put((started, time.time()))
+        ended = time.time()
+    written = (written_bytes("self") or 0) - written
+    clocks.put({"started": started, "ended": ended, "written_bytes": written})
     shutil.rmtree(folder)
 
 

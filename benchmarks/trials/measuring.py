@@ -81,6 +81,7 @@ def _floor(bench: Bench, folder: Path) -> dict[str, Any]:
     took = _took(ran, {segment.pid for segment in trained})
     # Its driver does nothing but wait, and its first step comes after its imports.
     del took["driver_peak_bytes"], found["first_step_s"]
+    took["written_bytes"] = clock["written_bytes"]
     return {"seconds": clock["seconds"], "epochs": bench.job.all_epochs, **found, **took}
 
 

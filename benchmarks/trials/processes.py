@@ -67,7 +67,7 @@ def run(command: Sequence[str], log: Path, *, cwd: Path | None = None) -> Ran:
     _adopt_orphans()
     environment = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
     environment |= {"RAY_USAGE_STATS_ENABLED": "0", "HF_HUB_OFFLINE": "1"}
-    written = _written_bytes("self")
+    written = written_bytes("self")
     with log.open("wb") as output:
         started, clock = time.time(), time.monotonic()
         process = subprocess.Popen(
@@ -88,7 +88,7 @@ def run(command: Sequence[str], log: Path, *, cwd: Path | None = None) -> Ran:
             seconds = time.monotonic() - clock
             peaks, lost = sampler.stop()
             reaped = _end_leftovers()
-    now = _written_bytes("self")
+    now = written_bytes("self")
     unseen = sum(count for pid, count in lost.items() if pid not in reaped)
     return Ran(
         started=started,
@@ -122,7 +122,7 @@ class _Sampler:
                     peak = _peak_bytes(process)
                     self._peaks[process.pid] = max(peak, self._peaks.get(process.pid, 0))
                     if _ignores_its_children(process.ppid()):
-                        self._lost[process.pid] = _written_bytes(process.pid) or 0
+                        self._lost[process.pid] = written_bytes(process.pid) or 0
 
 
 def _peak_bytes(process: psutil.Process) -> int:
@@ -142,7 +142,8 @@ def _status(pid: int, name: str) -> str | None:
     return next((v.strip() for key, _, v in (s.partition(":") for s in lines) if key == name), None)
 
 
-def _written_bytes(pid: int | str) -> int | None:
+def written_bytes(pid: int | str) -> int | None:
+    """Bytes that a process, and those of its children it waited for, wrote; None: not counted."""
     try:
         lines = Path(f"/proc/{pid}/io").read_text("ascii").splitlines()
     except OSError:
