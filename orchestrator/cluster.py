@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import importlib
 import os
 import socket
 import threading
-from collections.abc import Container, Sequence
+import time
+from collections.abc import Callable, Container, Sequence
 
 import psutil
 
@@ -32,6 +34,8 @@ _ENVIRONMENT = {
 
 _GRACE_S = 0.5
 _KNOCK_S = 5.0
+_KNOCK_AGAIN_S = 2.0
+_GONE_S = 10.0
 
 
 def join_ray(address: str | None) -> None:
@@ -100,6 +104,58 @@ def _knock(address: str | None) -> None:
             mend="check the address with `ray status --address ADDRESS`, or leave --address out"
             " to run on this machine.",
         ) from error
+
+
+class Presence:
+    """Whether the cluster that was joined is still there.
+
+    Ray itself notices a lost head after a minute, and then ends the process that notices.
+
+    Args:
+        address: under which it was joined; None: it was started here.
+        clock: seconds; for tests.
+    """
+
+    def __init__(self, address: str | None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.address = address or ""
+        if not self.address.startswith("ray://"):
+            import ray
+
+            self.address = str(ray.get_runtime_context().gcs_address)
+        self._clock = clock
+        self._answered = self._asked = clock()
+
+    def is_gone(self) -> bool:
+        """Whether nobody has answered for ten seconds; may be asked as often as one likes."""
+        now = self._clock()
+        if now - self._asked >= _KNOCK_AGAIN_S:
+            self._asked = now
+            if self.answers():
+                self._answered = now
+        return now - self._answered > _GONE_S
+
+    def answers(self) -> bool:
+        """Whether somebody listens there now."""
+        host, _, port = self.address.removeprefix("ray://").rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=_KNOCK_AGAIN_S / 2).close()
+        except OSError:
+            return False
+        return True
+
+
+def forget_ray(started: Sequence[psutil.Process]) -> None:
+    """Leave a cluster that is gone: saying goodbye to it could only hang or crash.
+
+    Args:
+        started: what may be left of one that we started; ended by process id.
+    """
+    import ray
+
+    atexit.unregister(ray.shutdown)
+    for process in started:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def ray_processes(others: Container[int]) -> list[psutil.Process]:

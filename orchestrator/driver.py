@@ -28,7 +28,7 @@ from orchestrator.budgets import used_up
 from orchestrator.commands import Command
 from orchestrator.disk import disk_error, require_reserve
 from orchestrator.dispatch import Dispatcher
-from orchestrator.errors import DiskFull, Interrupted, StudyError
+from orchestrator.errors import DiskFull, Interrupted, StudyError, Unreachable
 from orchestrator.events import CheckpointCommitted, Config, Event, StudyEnded
 from orchestrator.journal import Journal
 from orchestrator.manifest import CheckpointError
@@ -109,10 +109,14 @@ class Driver:
         self._closed = False
         self._stillborn = 0
         self._others: set[int] = set()
+        self._ray: set[psutil.Process] = set()
+        self._presence: Any = None
+        self._is_gone = False
         self._early: list[tuple[str, Message]] = []
         self._addresses: dict[str, str] = {}
         self._pids: dict[str, tuple[str, int]] = {}
         self._journal: Journal | None = None
+        self._let_go: Callable[[], None] = lambda: None
         self._tracking: Any = None
         self._mailbox: Any = None
         self._searcher = open_searcher(spec)
@@ -120,6 +124,13 @@ class Driver:
         self._thread = threading.Thread(target=self._work, name="ray-tune", daemon=True)
 
     # The life of a study, in the caller's thread ------------------------------------------
+
+    def on_written(self, let_go: Callable[[], None]) -> None:
+        """Call this while closing, once nothing here writes to the study's folder any more.
+
+        Ray's processes may take seconds longer to end; another process may go on meanwhile.
+        """
+        self._let_go = let_go
 
     def start(self) -> None:
         """Bring Ray and the workers up, in a thread; returns at once."""
@@ -220,6 +231,8 @@ class Driver:
             if self._journal is None:
                 return
             self._journal.check()
+            if self._presence.is_gone():
+                self._end_without_cluster()
             try:
                 require_reserve(self.folder)
             except DiskFull:
@@ -228,6 +241,8 @@ class Driver:
 
     def close(self) -> None:
         """End everything that was started; the journal first. May be called at any point."""
+        from orchestrator.cluster import forget_ray
+
         over = self._journal is not None and self.state.state in ("finished", "failed", "stopped")
         with self._lock:
             self._closed = True
@@ -240,6 +255,10 @@ class Driver:
         if self._tracking is not None:
             self._tracking.close(_HURRIED_CLOSE_S if self._signal else None)
         self._deleting.shutdown()
+        self._let_go()
+        if self._is_gone:
+            forget_ray([*self._ray])
+            return
         if not over:
             self._ended.set()  # also when Ray is only coming up: no worker is started then
         self._up.wait()
@@ -256,9 +275,16 @@ class Driver:
 
     def _work(self) -> None:
         try:
-            from orchestrator.cluster import gpus_of_a_trial, import_ahead, join_ray, slots
+            from orchestrator.cluster import (
+                Presence,
+                gpus_of_a_trial,
+                import_ahead,
+                join_ray,
+                slots,
+            )
 
             join_ray(self._address)
+            self._presence = Presence(self._address)
             import ray
 
             from orchestrator.mailbox import Mailbox
@@ -278,6 +304,7 @@ class Driver:
                 self._mailbox,
                 self._make_rank or trainer_rank,
             )
+            self._note_ray()
             self._up.set()
             if self._ended.is_set():
                 return
@@ -285,7 +312,11 @@ class Driver:
             if self._journal is not None and self.state.state == "running":
                 raise RuntimeError("Ray Tune ended before the study did")
         except BaseException as error:  # the caller's thread raises it
-            self._fail(error)
+            if self._journal is None or self._presence is None or self._presence.answers():
+                self._fail(error)
+            else:
+                with self._guarded():
+                    self._end_without_cluster()
         self._up.set()
         self._prepared.set()
         self._woken.set()
@@ -295,9 +326,20 @@ class Driver:
         self._leave()
 
     def _leave(self) -> None:
-        from orchestrator.cluster import leave_ray, ray_processes
+        from orchestrator.cluster import leave_ray
 
-        leave_ray([] if self._address else ray_processes(self._others))
+        self._note_ray()
+        leave_ray([*self._ray])
+
+    def _note_ray(self) -> None:
+        """Note the processes of a Ray that we started, while they are still our descendants.
+
+        They end with the thread that started them, and orphan their agents.
+        """
+        from orchestrator.cluster import ray_processes
+
+        if self._address is None:
+            self._ray.update(ray_processes(self._others))
 
     def _receive(self, worker: str, message: Message) -> None:
         with self._guarded():
@@ -361,7 +403,7 @@ class Driver:
         node, pid = self._pids.pop(worker, ("", 0))
         if not pid:
             self._stillborn += 1
-            if self._stillborn >= _STILLBORN:
+            if self._stillborn >= _STILLBORN and self._presence.answers():
                 last = (text.strip().splitlines() or [""])[-1]
                 raise StudyError(
                     f"worker processes die before they are ready, {_STILLBORN} in a row. {last}",
@@ -475,6 +517,14 @@ class Driver:
         if self._error is not None:
             raise self._error
 
+    def _end_without_cluster(self) -> None:
+        self._is_gone = True
+        self._record([StudyEnded(state="interrupted", reason="its Ray cluster is gone")])
+        raise Unreachable(
+            f"{self.folder}: Ray at {self._presence.address} is gone; what was committed is kept.",
+            mend=f"go on with `sweep resume {self.folder}`, on any cluster that sees the folder.",
+        )
+
     def _interrupt(self, number: int) -> None:
         name = signal.Signals(number).name
         with self._guarded():
@@ -515,6 +565,10 @@ class Driver:
     def _signalled(self, number: int, frame: Any) -> None:
         if self._signal is not None:
             self._end_workers()
+            self._note_ray()
+            for process in [*self._ray]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
             os._exit(128 + number)
         self._signal = number
         self._woken.set()

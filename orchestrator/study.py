@@ -87,7 +87,7 @@ def run_study(
         on_notice=on_notice,
     )
     with contextlib.ExitStack() as exits:
-        locked = exits.enter_context(contextlib.ExitStack())  # let go when the driver is closed
+        locked = exits.enter_context(contextlib.ExitStack())  # at the latest after the driver
         exits.enter_context(driver.signals())
         exits.callback(driver.close)
         driver.start()
@@ -95,6 +95,7 @@ def run_study(
         _require_room(spec, folder, readiness, on_notice)
         lock = _locked(folder, on_notice)
         locked.callback(lock.release)
+        driver.on_written(lock.release)
         refuse_taken(folder)
         with _beginning(folder):
             (folder / SWEEP_FILE).write_text(sweep.source, "utf-8")
@@ -150,6 +151,7 @@ def resume_study(
             on_event=on_event,
             on_notice=on_notice,
         )
+        driver.on_written(lock.release)
         exits.enter_context(driver.signals())
         exits.callback(driver.close)
         driver.start()
