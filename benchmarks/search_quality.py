@@ -55,7 +55,8 @@ _SOURCES = {
     "pbt": (*_SURFACES, "orchestrator/searchers.py", "orchestrator/population.py"),
     "bayes": (
         *_SURFACES,
-        *(f"orchestrator/{name}.py" for name in ("axes", "bayes", "searchers", "simulate")),
+        *(f"orchestrator/{name}.py" for name in ("axes", "bayes", "gaussian_process")),
+        *(f"orchestrator/{name}.py" for name in ("searchers", "simulate")),
     ),
 }
 """What the figures of an arm depend on, by its first word; with other sources they are void."""
