@@ -3,7 +3,9 @@
     python -m benchmarks.trials.peers.hf_search optuna|ray|ray_pbt JOB_FOLDER RUN_FOLDER
 
 Optuna trains one trial after the other in this process; Ray one in an actor of one CPU each. With
-PBT the call is the one of Ray's own example for Transformers (`pbt_transformers.py`).
+PBT the call is the one of Ray's own example for Transformers (`pbt_transformers.py`), but that four
+checkpoints of a trial are kept, as in Ray's guide to PBT, and not one: with one a donor's may be
+deleted before it is copied, and the search fails.
 """
 
 from __future__ import annotations
@@ -74,7 +76,7 @@ def _by_ray(
             hyperparam_mutations=space,
         )
         settings["checkpoint_config"] = CheckpointConfig(
-            num_to_keep=1, checkpoint_score_attribute="training_iteration"
+            num_to_keep=4, checkpoint_score_attribute="training_iteration"
         )
     return trainer.hyperparameter_search(
         backend="ray",
