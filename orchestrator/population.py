@@ -48,6 +48,8 @@ class _Member:
     costs: dict[int, float] = field(default_factory=dict)
     """Boundary -> the value as something to be small; infinite when it was not finite."""
     committed: set[int] = field(default_factory=set)
+    outranked: set[int] = field(default_factory=set)
+    """Boundaries whose checkpoint was no donor's once, so that it may be deleted by now."""
     decided: dict[int, Decided] = field(default_factory=dict)
     ended: str | None = None
 
@@ -68,6 +70,8 @@ class _Member:
         failed is no model for others, one that finished is.
         """
         if self.ended == "failed" or self.costs.get(boundary, math.inf) == math.inf:
+            return False
+        if boundary in self.outranked:
             return False
         passed = self.ended or any(b > boundary for b in self.committed)
         return boundary in self.committed or not passed
@@ -181,6 +185,19 @@ class Population(Scheduler):
                 self._open |= {
                     b for b in member.costs if b % self._interval == 0 and member.awaits(b)
                 }
+
+        if not self._synchronous and isinstance(event, Reported | CheckpointCommitted):
+            self._outrank(event.boundary)
+
+    def _outrank(self, boundary: int) -> None:
+        """Give up those who are no donors now: should a donor fail, they do not come back.
+
+        In a synchronous population they stand at the boundary meanwhile, and so it is kept.
+        """
+        ranking = self._ranking(boundary)
+        for member in ranking[_share(self._size, self._quantile_fraction) :]:
+            if boundary in member.committed:
+                member.outranked.add(boundary)
 
     def until(self, trial: str, boundary: int) -> int:
         """The next boundary at which this member's generation is compared."""
