@@ -80,6 +80,9 @@ class Retention:
             for boundary in kept[-2:]:  # should the newest be damaged
                 used.add(record.checkpoints[boundary].path)
             boundaries |= {standing.boundary}
+            segment = record.segments[-1] if record.segments else None
+            if segment and all(r.segment != segment.segment for r in record.reports.values()):
+                used.add(segment.start_checkpoint or "")  # a worker may be about to load it
         for boundary in boundaries:
             best = record.best_before(boundary)
             used |= {best.checkpoint} if best else set()

@@ -102,7 +102,7 @@ class Storm:
 def test_every_study_ends_with_every_trial_ended_once(
     name: str, diverges: float, losses: float
 ) -> None:
-    for seed in range(60):
+    for seed in (*range(60), 202):  # 202: a decision takes a checkpoint from under a start
         storm = Storm(SPECS[name], seed, losses=losses, diverges=diverges)
         storm.rage()
         world = storm.world
