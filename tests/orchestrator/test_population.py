@@ -221,6 +221,17 @@ def test_a_donor_that_fails_before_its_commit_is_replaced() -> None:
     assert [(d.trial, d.donor) for d in after] == [(name(2), name(1))]
 
 
+def test_an_asynchronous_member_copies_nobody_who_was_outranked_when_the_donor_fails() -> None:
+    scheduler = population(4, synchronous=False)
+    members(scheduler, 4)
+    settle(scheduler, *(e for n in range(3) for e in stand(n, 1, 0.9 - n / 10)))
+    assert scheduler.keeps(name(0), 1) and not scheduler.keeps(name(1), 1)  # so it is deleted
+    settle(scheduler, ended(0, "failed", "code"))
+    assert not scheduler.keeps(name(1), 1)
+    [late] = settle(scheduler, *stand(3, 1, 0.1))
+    assert (late.action, late.donor) == ("continue", None)
+
+
 def test_a_diverged_asynchronous_member_waits_while_a_donor_may_come() -> None:
     scheduler = population(2, synchronous=False)
     members(scheduler, 2)
