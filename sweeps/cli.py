@@ -8,12 +8,15 @@ and `sweep validate` load neither ray nor torch nor transformers.
 from __future__ import annotations
 
 import json
+import os
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.errors import Unreachable
 from search_spaces.errors import SweepError
 from sweeps import __version__
 from sweeps.console import Surface
@@ -389,5 +392,16 @@ def _study(study: str, storage: Path | None) -> StudyResult:
 
 
 def main() -> None:
-    """The console script."""
-    app()
+    """The console script.
+
+    When the cluster is gone, Ray's own goodbye at the interpreter's exit would wait for it for a
+    minute and then end the process with a code of its own; all is said by then, so there is none.
+    """
+    try:
+        app()
+    except SystemExit as ended:
+        if ended.code == Unreachable.exit_code:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(Unreachable.exit_code)
+        raise

@@ -37,9 +37,9 @@ def main() -> None:
         arm_driver(**kill)
     sweeps.running.run_study = functools.partial(study.run_study, **options)
     sweeps.running.resume_study = functools.partial(study.resume_study, **options)
-    from sweeps.cli import app
+    from sweeps.cli import main as sweep
 
-    app()
+    sweep()
 
 
 if __name__ == "__main__":

@@ -446,3 +446,14 @@ def test_a_reader_that_goes_away_is_no_bug(studies):
         ["bash", "-c", line], capture_output=True, text=True, cwd=studies.parent, env=environment
     )
     assert "bug in sweep" not in done.stderr
+
+
+def test_an_unreachable_cluster_does_not_hold_up_the_exit():
+    code = (
+        "import atexit, sys, time, sweeps.cli as cli\n"
+        "atexit.register(time.sleep, 60)\n"
+        "cli.app = lambda: (print('said'), sys.exit(7))\n"
+        "cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout) == (7, "said\n")
