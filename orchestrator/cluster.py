@@ -17,7 +17,7 @@ from orchestrator.errors import Unfit, Unreachable
 from search_spaces import SweepSpec
 
 # What Ray Tune would do for studies of its own kind and we do not use: loggers, its progress
-# table, state snapshots, changing into a trial's folder, buffering results.
+# table, state snapshots, buffering results.
 _ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
@@ -26,13 +26,12 @@ _ENVIRONMENT = {
     "TUNE_WARN_THRESHOLD_S": "600",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_AUTO_CONNECT": "0",  # a thread that outlives the session must not start another
 }
 
 
-_GRACE_S = 0.5
+_GRACE_S = 0.3
 _KNOCK_S = 5.0
 _KNOCK_AGAIN_S = 2.0
 _GONE_S = 10.0
@@ -52,8 +51,7 @@ def join_ray(address: str | None) -> None:
     import ray
 
     _knock(address)
-    # Needed once Ray is up; a second of importing while processes start.
-    threading.Thread(target=importlib.import_module, args=("ray.tune",), daemon=True).start()
+    threading.Thread(target=_import_ahead, daemon=True).start()
     try:
         ray.init(
             address=address or "local",
@@ -69,26 +67,13 @@ def join_ray(address: str | None) -> None:
         ) from error
 
 
-def import_ahead(workers: int, cpus: float) -> None:
-    """Let processes that a local Ray has started already import what training needs.
+def _import_ahead() -> None:
+    """What is needed once Ray is up: more than a second of importing, while processes start.
 
-    The workers then find it imported, as Ray gives an actor a process that has nothing to do;
-    where it does not they import it themselves. Not for GPUs: a process that held one is ended.
-
-    Args:
-        workers: how many will be started.
-        cpus: of each; the imports hold them, so no worker gets another process meanwhile.
+    Ray Tune imports W&B when a run begins, whether it is used or not.
     """
-    import ray
-
-    task = ray.remote(num_cpus=cpus, max_retries=0)(_import_for_training)
-    for _ in range(workers):
-        task.remote()
-
-
-def _import_for_training() -> None:
     importlib.import_module("orchestrator.tune_adapter")
-    importlib.import_module("orchestrator.trial")
+    importlib.import_module("ray.air.integrations.wandb")
 
 
 def _knock(address: str | None) -> None:
@@ -153,9 +138,7 @@ def forget_ray(started: Sequence[psutil.Process]) -> None:
     import ray
 
     atexit.unregister(ray.shutdown)
-    for process in started:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
+    _end(started)
 
 
 def ray_processes(others: Container[int]) -> list[psutil.Process]:
@@ -167,20 +150,29 @@ def ray_processes(others: Container[int]) -> list[psutil.Process]:
 def leave_ray(started: Sequence[psutil.Process]) -> None:
     """Leave Ray; of one that we started nothing is left when this returns.
 
-    Ray's agents notice only after ten seconds that their raylet is gone, so they are ended by
-    process id.
+    Its raylet would wait a second for its agents, which notice only after ten that they are alone,
+    so they are ended by process id once goodbye has been said.
 
     Args:
         started: its processes, from `ray_processes`, if we started it.
     """
     import ray
 
-    ray.shutdown()
+    leaving = threading.Thread(target=ray.shutdown, name="leave-ray", daemon=True)
+    leaving.start()
+    leaving.join(_GRACE_S)
+    _end(started, sparing=("raylet", "gcs_server"))
+    leaving.join()
     _, living = psutil.wait_procs(started, timeout=_GRACE_S)
-    for process in living:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
+    _end(living)
     psutil.wait_procs(living, timeout=_GRACE_S)
+
+
+def _end(processes: Sequence[psutil.Process], sparing: Container[str] = ()) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.name() not in sparing:
+                process.kill()
 
 
 def gpus_per_worker(spec: SweepSpec, gpus: float) -> float:

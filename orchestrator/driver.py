@@ -278,7 +278,6 @@ class Driver:
             from orchestrator.cluster import (
                 Presence,
                 gpus_of_a_trial,
-                import_ahead,
                 join_ray,
                 slots,
             )
@@ -293,8 +292,6 @@ class Driver:
 
             count = slots(self.spec)
             self._gpus = gpus_of_a_trial(self.spec)
-            if self._address is None and self._make_rank is None and not self._gpus:
-                import_ahead(count, self.spec.resources.cpus_per_worker)
             self._mailbox = ray.remote(num_cpus=0)(Mailbox).remote()
             context = WorkerContext(
                 self.spec,
@@ -365,25 +362,24 @@ class Driver:
                 self._prepared.set()
 
     def _handle(self, worker: str, message: Message) -> None:
-        dispatcher = self.dispatcher
         match message:
             case {"what": "ready", "pid": pid, "node": node, "address": address}:
                 self._pids[worker] = (node, pid)
                 self._stillborn = 0
                 self._addresses[worker] = address
-                dispatcher.worker_ready(worker, pid, node)
+                self.dispatcher.worker_ready(worker, pid, node)
             case {"what": "reported", "trial": trial, "segment": segment, "report": report}:
-                dispatcher.reported(worker, trial, segment, BoundaryReport(**report))
+                self.dispatcher.reported(worker, trial, segment, BoundaryReport(**report))
             case {"what": "committed", "trial": trial, "segment": segment, "boundary": boundary}:
                 path, sha256, size = message["path"], message["sha256"], message["size"]
-                dispatcher.committed(worker, trial, segment, boundary, path, sha256, size)
+                self.dispatcher.committed(worker, trial, segment, boundary, path, sha256, size)
             case {"what": "left", "trial": trial}:
-                dispatcher.left(worker, trial)
+                self.dispatcher.left(worker, trial)
             case {"what": "failed", "trial": trial, "kind": "disk_full", "message": text}:
                 raise disk_error(self.folder, OSError(errno.ENOSPC, f"trial {trial}: {text}"))
             case {"what": "failed", "trial": trial, "kind": kind, "message": text, "log": log}:
                 failure = TrialFailure(kind=kind, message=text, log=log)
-                dispatcher.failed(worker, trial, failure, usable=message["usable"])
+                self.dispatcher.failed(worker, trial, failure, usable=message["usable"])
             case {"what": "unwritable", "errno": number, "text": text}:
                 raise disk_error(self.folder, OSError(number, text))
             case {"what": "lost", "text": text}:

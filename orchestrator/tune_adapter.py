@@ -65,15 +65,16 @@ def _last_error(trial: Any) -> str:
     return text.rpartition("Failure # ")[2]
 
 
-def keep_secrets_out_of_runtime_environments() -> None:
-    """Stop Ray Tune from copying AWS's keys into the workers' runtime environment.
+def start_workers_without_variables() -> None:
+    """Stop Ray Tune from giving workers a runtime environment with variables of its own.
 
-    From there they get into argument lists, which every user of the machine can read, and into
-    Ray's logs. Workers on this machine inherit them; nodes of a cluster have their own. The list
-    has no public interface: a test fails when it changes.
+    AWS's keys are among them, which would get into argument lists and Ray's logs; workers on this
+    machine inherit them, nodes of a cluster have their own. And a worker with variables waits a
+    second for a process made for it, while Ray has others ready. The lists have no public
+    interface: a test fails when they change.
     """
-    for name in [n for n in class_cache.ENV_VARS_TO_PROPAGATE if n.startswith("AWS_")]:
-        class_cache.ENV_VARS_TO_PROPAGATE.discard(name)
+    class_cache.ENV_VARS_TO_PROPAGATE.clear()
+    class_cache.DEFAULT_ENV_VARS.clear()
 
 
 class _WhenTold(tune.Stopper):
@@ -105,7 +106,7 @@ def run_workers(
     """
     import ray
 
-    keep_secrets_out_of_runtime_environments()
+    start_workers_without_variables()
     # A worker that dies is told of by `_Losses`, in one sentence instead of a traceback.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     resources = context.spec.resources

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from ray.tune.execution import class_cache
 
-from orchestrator.tune_adapter import keep_secrets_out_of_runtime_environments
-from search_spaces.secrets import names_secret
+from orchestrator.tune_adapter import start_workers_without_variables
+from orchestrator.worker import TrialWorker
 
 
-def test_no_key_of_aws_is_copied_into_runtime_environments(monkeypatch) -> None:
-    copied = set(class_cache.ENV_VARS_TO_PROPAGATE)
-    monkeypatch.setattr(class_cache, "ENV_VARS_TO_PROPAGATE", copied)
-    copied.add("AWS_SECRET_ACCESS_KEY")
-    keep_secrets_out_of_runtime_environments()
-    assert [name for name in copied if names_secret(name) or name.startswith("AWS_")] == []
-
-
-def test_ray_tune_still_reads_its_list_where_it_is_changed() -> None:
-    used = class_cache._ActorClassCache.get.__code__.co_names
-    assert "ENV_VARS_TO_PROPAGATE" in used
+def test_workers_get_no_variables_and_so_no_keys_of_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-key")
+    start_workers_without_variables()
+    actor = class_cache._ActorClassCache().get(TrialWorker)
+    assert not (actor._default_options["runtime_env"] or {}).get("env_vars")
