@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
 import time
 import traceback
@@ -64,6 +65,9 @@ def _run_row(row: Row, ledger: Ledger, bench: Bench, asked: argparse.Namespace) 
     done = ledger.read(row)
     cases = () if asked.table else row.few if asked.few else row.cases
     for case in cases:
+        if time.monotonic() > asked.until:
+            print("  the time is up; run it again to go on")
+            break
         if case in done and not (asked.again and done[case]["violations"]):
             continue
         started = time.monotonic()
@@ -100,11 +104,16 @@ def _arguments() -> argparse.Namespace:
         "--only", type=lambda text: text.split(","), default=only, metavar="F1,F6",
         help="rows to run (default: the environment's ONLY, else all)",
     )  # fmt: skip
+    parser.add_argument(
+        "--minutes", type=float, metavar="N", help="begin no case after so many minutes"
+    )
     parser.add_argument("--few", action="store_true", help="only the cases that the tests run")
     parser.add_argument("--table", action="store_true", help="run nothing, write the table")
     parser.add_argument("--fresh", action="store_true", help="forget what the rows have so far")
     parser.add_argument("--again", action="store_true", help="run cases with violations again")
-    return parser.parse_args()
+    asked = parser.parse_args()
+    asked.until = math.inf if asked.minutes is None else time.monotonic() + 60 * asked.minutes
+    return asked
 
 
 if __name__ == "__main__":
