@@ -282,75 +282,7 @@ def _begun(place: Path, name: Path) -> list[str]:
 # A4 ------------------------------------------------------------------------------------------
 
 CANARY = "canary7d41f0aa9c"
-_ENVIRONMENT = {
-    "WANDB_API_KEY": CANARY + "a" * 24,
-    "HF_TOKEN": "hf_" + CANARY + "b" * 20,
-    "AWS_SECRET_ACCESS_KEY": CANARY + "/c" * 10,
-    "MY_DB_PASSWORD": CANARY + "-d",
-    "HTTPS_PROXY": f"http://user:{CANARY}-e@127.0.0.1:9",
-}
-_LEAKING = '''
-import os, logging, warnings
-from orchestrator.tasks.text_classification import TextClassification
-
-
-class Leaking(TextClassification):
-    """Text classification that says what it should not."""
-
-    def build_model(self, seed):
-        said = " ".join(v for k, v in os.environ.items() if "canary" in v)
-        print("printed", said)
-        logging.getLogger("mine").warning("logged %s", said)
-        warnings.warn("warned " + said)
-        if self.raises:
-            raise RuntimeError("no https://me:{canary}-f@host/x?token={canary}-g: " + said)
-        return super().build_model(seed)
-
-
-def build(spec, cache, seed):
-    task = Leaking(spec.model_copy(update={{"type": "text-classification"}}), cache, seed)
-    task.raises = spec.model_config_overrides.get("hidden_dropout_prob") == 0.5
-    return task
-'''
-
-
-def run_secrets(case: str, folder: Path, bench: Bench) -> Outcome:
-    """Run a study whose task says every secret it knows; look for them in all that was written."""
-    task = folder / "leaking.py"
-    task.write_text(_LEAKING.format(canary=CANARY))
-    home = folder / "home"
-    home.mkdir()
-    (home / ".env").write_text(f"SECRET={CANARY}-env\n")
-    sweep = trained_sweep("grid", slots=2, seed=1, name="study")
-    sweep["task"]["type"] = f"{task}:build"
-    sweep["parameters"] = {
-        "learning_rate": {"values": [1e-3]},
-        "task.model_config.hidden_dropout_prob": {"values": [0.0, 0.5]},
-    }
-    if case == "tracked":
-        sweep["tracking"] = {"backends": ["wandb", "tensorboard"], "mode": "offline"}
-    file = write_sweep(home / "study.yaml", sweep)
-    storage = folder / "studies"
-    words = ["run", str(file), "--storage", str(storage), "--plain", "--allow-code"]
-    code, output = run_to_the_end(
-        start_driver(words, address=bench.address, trains=True, environment=_ENVIRONMENT)
-    )
-    said = [] if code == 3 else [f"exit {code}: {output[-300:]}"]
-    said += [f"on the terminal: {line}" for line in _leaks(output.encode())]
-    read = 0
-    for path in storage.rglob("*"):
-        if path.is_file() and not path.is_symlink():
-            read += 1
-            name = path.relative_to(storage)
-            said += [f"in {name}: {line}" for line in _leaks(path.read_bytes())]
-    for words in (["show", str(storage / "study")], ["show", str(storage / "study"), "--json"]):
-        said += [f"`sweep {words[0]}`: {line}" for line in _leaks(command_line(*words)[1].encode())]
-    out = folder / "out"
-    command_line("best", str(storage / "study"), "--export", str(out))
-    for path in out.rglob("*"):
-        if path.is_file():
-            said += [f"exported {path.name}: {line}" for line in _leaks(path.read_bytes())]
-    return Outcome(said[:10], count=read)
+_IN_FILES = ("file: argument", "file: url", "file: text")
 
 
 def _leaks(raw: bytes) -> Iterator[str]:
@@ -499,20 +431,18 @@ A4 = Row(
     injected="canary secrets in environment, `.env`, URLs, exception texts",
     holds="found nowhere in what we write or upload",
     target="0 hits",
-    cases=("run", "tracked", "file: argument", "file: url", "file: text", *canaries.CASES),
-    few=("file: argument", "file: url", "file: text"),
+    cases=(*_IN_FILES, *canaries.CASES),
+    few=_IN_FILES,
     run=lambda case, folder, bench: (
         run_secret_in_file(case, folder, bench)
-        if case.startswith("file")
+        if case in _IN_FILES
         else canaries.run(case, folder, bench)
-        if case in canaries.CASES
-        else run_secrets(case, folder, bench)
     ),
     counted="files searched",
-    remark="a real study whose task prints, logs, warns and raises every secret it knows; searched"
-    " are its whole folder (W&B offline and TensorBoard files included), the terminal, `sweep show`"
-    " and an exported model; in whole commands with a Ray of their own also Ray's session folder,"
-    " argument lists, temporary files, and what W&B's server is sent.",
+    remark="a real study whose task prints, logs, warns and raises every secret it knows, with W&B"
+    " offline and against a server that takes all and answers 500. Searched are the study's folder,"
+    " W&B's own files, Ray's session folder, what the server was sent, and the argument lists of"
+    " all processes. A sweep file that holds a secret is refused without repeating it.",
 )
 A5 = Row(
     id="A5",
