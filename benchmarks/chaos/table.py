@@ -99,7 +99,8 @@ def markdown(rows: Sequence[Row], data: Mapping[str, Any]) -> str:
         "",
         "Made by `make chaos` (`python -m benchmarks.chaos`); do not edit. What is promised:",
         f"`docs/reliability.md`. Machine: {data['machine']['cpus']} CPU cores, shared with other"
-        " work. A row that says `so far` or `not run` is not complete; `make chaos` goes on with it.",
+        " work. A row that says `so far` or `not run` is not complete; `make chaos` goes on with"
+        " it.",
         "",
         "| id | injected | must hold | target | violations | injected | worst | seconds |",
         "|---|---|---|---|---|---|---|---|",
