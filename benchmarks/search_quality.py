@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import functools
 import hashlib
+import inspect
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +26,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-from benchmarks import moving_rates, optuna_directly
+from benchmarks import moving_rates, optuna_directly, sources
 from benchmarks.response_surfaces import SURFACES, FineTuning
 from benchmarks.saved_rows import RESULTS, Row, SavedRows
 from benchmarks.search_quality_page import page
@@ -43,23 +44,12 @@ EPOCHS = 4
 EARLY_EPOCHS = 9
 MOVING_EPOCHS = MEMBERS = 16
 PACKAGES = ("optuna", "torch", "scipy", "numpy")
-_ROOT = Path(__file__).parents[1]
-_SURFACES = (
-    *(f"benchmarks/{name}.py" for name in ("response_surfaces", "moving_rates")),
-    "orchestrator/surfaces.py",
-)
-_SOURCES = {
-    "optuna": (*_SURFACES, "benchmarks/optuna_directly.py"),
-    "random": (*_SURFACES, "orchestrator/searchers.py", "orchestrator/simulate.py"),
-    "asha": (*_SURFACES, "orchestrator/searchers.py", "orchestrator/schedulers.py"),
-    "pbt": (*_SURFACES, "orchestrator/searchers.py", "orchestrator/population.py"),
-    "bayes": (
-        *_SURFACES,
-        *(f"orchestrator/{name}.py" for name in ("axes", "bayes", "gaussian_process")),
-        *(f"orchestrator/{name}.py" for name in ("searchers", "simulate")),
-    ),
+_SURFACES = ("benchmarks.response_surfaces", "benchmarks.moving_rates")
+_MODULES = {
+    "ours": (*_SURFACES, "orchestrator.simulate"),
+    "optuna": (*_SURFACES, "benchmarks.optuna_directly"),
 }
-"""What the figures of an arm depend on, by its first word; with other sources they are void."""
+"""What the figures of our arms and of Optuna's depend on, with all of ours that these import."""
 
 
 def spec_of(
@@ -201,16 +191,34 @@ def measure(section: str, surface: str, seed: int, done: Row, arms: str = "") ->
 
 
 def digest(arm: str) -> str:
-    """Of the sources that an arm's figures depend on."""
-    whole = hashlib.sha256()
-    for source in _SOURCES[arm.replace(",", "").split()[0]]:
-        whole.update((_ROOT / source).read_bytes())
-    return whole.hexdigest()[:16]
+    """Of the sources that an arm's figures depend on; with another digest they are void."""
+    return _digest("optuna" if arm.startswith("optuna") else "ours")
+
+
+@functools.cache
+def _digest(whose: str) -> str:
+    files = sources.digest(sources.imported(*_MODULES[whose]))
+    constants = (TRIALS, RANDOM_TRIALS, OUT, EPOCHS, EARLY_EPOCHS, MOVING_EPOCHS, MEMBERS)
+    common = (spec_of, search_arms, _row, _truth)
+    functions = common if whose == "optuna" else (*common, ours, early_arms, moving_arms)
+    code = "".join(map(inspect.getsource, functions))
+    return hashlib.sha256(f"{files} {constants} {code}".encode()).hexdigest()[:16]
 
 
 def valid(arms: Row) -> Row:
     """The arms whose sources have not changed since."""
     return {arm: row for arm, row in arms.items() if row["code"] == digest(arm)}
+
+
+def whole(rows: Mapping[str, Row]) -> dict[str, Row]:
+    """The rows that have every arm of their section, none of them void: what a page may show."""
+    found = {}
+    for name, row in rows.items():
+        section, surface, seed = name.split("/")
+        arms = valid(row["arms"])
+        if set(SECTIONS[section][0](surface, int(seed), arms)) <= set(arms):
+            found[name] = {**row, "arms": arms}
+    return found
 
 
 def limit_threads() -> None:
@@ -229,7 +237,7 @@ def row_names(seeds: int) -> Iterator[tuple[str, str, int]]:
 
 
 def run(seeds: int, processes: int, folder: Path, arms: str = "") -> str:
-    """Measure what is missing and return the page, written when no arm is missing.
+    """Measure what is missing and return the page; rows with void or missing arms are not on it.
 
     Args:
         seeds: paired runs on each surface, from seed 0.
@@ -252,7 +260,7 @@ def run(seeds: int, processes: int, folder: Path, arms: str = "") -> str:
             saved.save(jobs[job], {"arms": job.result()})
             left = (time.monotonic() - began) / count * (len(jobs) - count)
             print(f"{count}/{len(jobs)} {jobs[job]}; about {left / 60:.0f} min left", flush=True)
-    return "" if arms else saved.write_page(page)
+    return "" if arms else saved.write_page(page, whole(saved.rows))
 
 
 def main() -> None:

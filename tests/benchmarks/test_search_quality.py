@@ -12,7 +12,7 @@ from random import Random
 
 import pytest
 
-from benchmarks import search_quality
+from benchmarks import search_quality, sources
 from benchmarks.moving_rates import MOVES
 from benchmarks.moving_rates import surface as moving
 from benchmarks.response_surfaces import SURFACES
@@ -193,3 +193,35 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert {name: row["arms"] for name, row in rows.items()} == {
         name: row["arms"] for name, row in made_up(1).items()
     }
+
+
+def test_arms_that_other_sources_gave_are_not_on_the_page(tmp_path: Path) -> None:
+    saved = SavedRows("search_quality", folder=tmp_path, packages=search_quality.PACKAGES)
+    rows = made_up(2)
+    rows["early/cliff/01"]["arms"]["random"]["code"] = "of yesterday"
+    for name, row in rows.items():
+        saved.save(name, row)
+    whole = search_quality.whole(saved.rows)
+    assert set(rows) - set(whole) == {"early/cliff/01"}
+    text = saved.write_page(page, whole)
+    assert "another machine (1): early/cliff/01." in text
+
+
+def test_the_figures_of_every_arm_depend_on_all_that_decides_there() -> None:
+    def files(whose: str) -> tuple[str, ...]:
+        return sources.imported(*search_quality._MODULES[whose])
+
+    deciding = ("simulate", "dispatch", "budgets", "state", "searchers", "schedulers", "population")
+    searching = ("axes", "bayes", "gaussian_process", "surfaces")
+    for module in (*deciding, *searching):
+        assert f"orchestrator/{module}.py" in files("ours")
+    assert {"search_spaces/space.py", "benchmarks/moving_rates.py"} <= set(files("ours"))
+    assert "benchmarks/optuna_directly.py" in files("optuna")
+    assert "orchestrator/bayes.py" not in files("optuna")
+
+
+def test_optunas_best_sampler_is_whichever_of_them_is_best() -> None:
+    rules = {c.second: c.rule for c in COMPARISONS if c.first.startswith("bayes")}
+    for sampler in search_quality.optuna_directly.SAMPLERS:
+        for out in (1, search_quality.OUT):
+            assert rules[f"optuna {sampler}, {out} out"] == "not below"
