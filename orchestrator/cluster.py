@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Container, Sequence
+from pathlib import Path
 
 import psutil
 
@@ -51,7 +52,8 @@ def join_ray(address: str | None) -> None:
     import ray
 
     _knock(address)
-    threading.Thread(target=_import_ahead, daemon=True).start()
+    imports = threading.Thread(target=_import_ahead, name="imports", daemon=True)
+    imports.start()
     try:
         ray.init(
             address=address or "local",
@@ -65,6 +67,8 @@ def join_ray(address: str | None) -> None:
             mend="check the address with `ray status --address ADDRESS`, or leave --address out"
             " to run on this machine.",
         ) from error
+    finally:
+        imports.join()  # a process must not end in the middle of loading a library
 
 
 def _import_ahead() -> None:
@@ -72,8 +76,9 @@ def _import_ahead() -> None:
 
     Ray Tune imports W&B when a run begins, whether it is used or not.
     """
-    importlib.import_module("orchestrator.tune_adapter")
-    importlib.import_module("ray.air.integrations.wandb")
+    with contextlib.suppress(Exception):  # whoever needs it imports it again, and is told why not
+        importlib.import_module("orchestrator.tune_adapter")
+        importlib.import_module("ray.air.integrations.wandb")
 
 
 def _knock(address: str | None) -> None:
@@ -142,9 +147,20 @@ def forget_ray(started: Sequence[psutil.Process]) -> None:
 
 
 def ray_processes(others: Container[int]) -> list[psutil.Process]:
-    """Our descendants but those whose ids are in `others`: the processes of a Ray we started."""
-    descendants = psutil.Process().children(recursive=True)
-    return [process for process in descendants if process.pid not in others]
+    """The processes of a Ray that we started: our children that run Ray's files, with theirs.
+
+    Args:
+        others: ids of children that were there before.
+    """
+    import ray
+
+    home = str(Path(ray.__file__).parent)
+    found: list[psutil.Process] = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if child.pid not in others and any(home in word for word in child.cmdline()):
+                found += [child, *child.children(recursive=True)]
+    return found
 
 
 def leave_ray(started: Sequence[psutil.Process]) -> None:

@@ -1,61 +1,49 @@
-"""The driver's side of a running study: it joins the Dispatcher, Ray Tune, journal and trackers.
+"""The driver's side of a running study: it joins the Dispatcher, Ray, journal and trackers.
 
 Decides nothing (the Dispatcher does) and knows nothing of sweep files and folders' names
-(`study.py` does). `start` brings Ray and the workers up in a thread; they prepare the data, and
-what they say meanwhile waits until `open`, so nothing is written before the data was found
-usable. That thread is Ray Tune's for the whole study, so signals stay ours: on one the journal
-is closed first, then the workers are ended by their process ids.
+(`study.py` does). `start` brings Ray and the workers up in a thread (`ray_session.py`); they
+prepare the data, and what they say meanwhile waits until `open`, so nothing is written before the
+data was found usable. On a signal the journal is closed first, then the workers are ended by
+their process ids.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
-import signal
-import socket
+import functools
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from orchestrator.best_model import link_model
 from orchestrator.budgets import used_up
 from orchestrator.commands import Command
 from orchestrator.disk import disk_error, require_reserve
 from orchestrator.dispatch import Dispatcher
-from orchestrator.errors import DiskFull, Interrupted, StudyError, Unreachable
+from orchestrator.errors import DiskFull, Interrupted, Unreachable
 from orchestrator.events import CheckpointCommitted, Config, Event, StudyEnded
 from orchestrator.journal import Journal
 from orchestrator.manifest import CheckpointError
-from orchestrator.memory_kills import KernelKills, ended_by_ray
+from orchestrator.ray_session import Message, RaySession
 from orchestrator.retention import Retention
 from orchestrator.sampler_process import Answer, open_searcher
 from orchestrator.schedulers import make_scheduler
-from orchestrator.segment import BoundaryReport, Readiness, TrialFailure
+from orchestrator.segment import Readiness
+from orchestrator.signals import Signals, name_of
 from orchestrator.state import StudyState
-from orchestrator.tasks.errors import ERRORS
-from orchestrator.watchdog import take_stacks
+from orchestrator.workers import Workers
 from search_spaces import SweepSpec
 
 OnEvent = Callable[[Event, StudyState], None]
 OnNotice = Callable[[str], None]
-Message = dict[str, Any]
 
 BEST_MODEL = "best-model"
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 _POLL_S = 0.5
 _HURRIED_CLOSE_S = 1.0
-_STILLBORN = 3
 _PATIENCE_S = 60.0
-_RELEASE_S = 3.0
-"""How long released workers may take to end before they are given up."""
-_GIVE_UP_S = 15.0
-"""Ray Tune waits 5 s for workers it gave up; leaving Ray before it is done can crash."""
 
 
 class Driver:
@@ -87,41 +75,22 @@ class Driver:
         self.folder = folder
         self.state = StudyState()
         self._cache = cache
-        self._address = address
         self._make_rank = make_rank
         self._on_event = on_event
         self._on_notice = on_notice
         self._lock = threading.RLock()
-        self._up = threading.Event()
-        self._prepared = threading.Event()
-        self._readiness = Readiness(rows=0)
         self._woken = threading.Event()
-        self._ended = threading.Event()
-        self._idle = threading.Event()
-        self._leaving = threading.Event()
         self._error: BaseException | None = None
-        self._signal: int | None = None
-        self._waiting = False
-        self._kernel_kills = KernelKills()
-        self._open = False
+        self._waiting = self._closed = self._is_gone = False
         self._began = 0.0
-        self._gpus = 0.0
-        self._closed = False
-        self._stillborn = 0
-        self._others: set[int] = set()
-        self._ray: set[psutil.Process] = set()
-        self._presence: Any = None
-        self._is_gone = False
-        self._early: list[tuple[str, Message]] = []
-        self._addresses: dict[str, str] = {}
-        self._pids: dict[str, tuple[str, int]] = {}
         self._journal: Journal | None = None
         self._let_go: Callable[[], None] = lambda: None
         self._tracking: Any = None
-        self._mailbox: Any = None
+        self._signals = Signals(self._signalled, self._kill_all)
+        self._ray = RaySession(spec, address, self._context, self._receive, self._ray_is_over)
+        self._workers = Workers(folder, on_notice, self._ray.answers)
         self._searcher = open_searcher(spec)
         self._deleting = ThreadPoolExecutor(1, thread_name_prefix="delete")
-        self._thread = threading.Thread(target=self._work, name="ray-tune", daemon=True)
 
     # The life of a study, in the caller's thread ------------------------------------------
 
@@ -132,10 +101,16 @@ class Driver:
         """
         self._let_go = let_go
 
+    def signals(self) -> contextlib.AbstractContextManager[None]:
+        """Hold SIGINT, SIGTERM and SIGUSR1: they end the study, a second one the process at once.
+
+        Before `wait` they interrupt whatever the caller does; nothing is written then.
+        """
+        return self._signals.held()
+
     def start(self) -> None:
         """Bring Ray and the workers up, in a thread; returns at once."""
-        self._others = {process.pid for process in psutil.Process().children(recursive=True)}
-        self._thread.start()
+        self._ray.start()
 
     def ready(self) -> Readiness:
         """Wait until Ray is up and a worker has prepared the data; return what it found.
@@ -144,13 +119,14 @@ class Driver:
             TaskError: the data or the model cannot be used.
             StudyError: Ray cannot be reached, has no room for a worker ever, or they cannot train.
         """
-        if not self._prepared.wait(_PATIENCE_S):
+        prepared = self._workers.prepared
+        if not prepared.wait(_PATIENCE_S):
             self._on_notice(
                 "waiting for a first worker: Ray has no room for it yet, or the data is large."
             )
-            self._prepared.wait()
+            prepared.wait()
         self._raise_error()
-        return self._readiness
+        return self._workers.readiness
 
     def open(
         self,
@@ -171,39 +147,36 @@ class Driver:
         """
         from orchestrator.tracking.service import make_tracking
 
-        self._journal = journal
-        self._began = time.monotonic() - spent_s
-        if self.spec.budget.gpu_hours is not None and not self._gpus:
-            self._on_notice("budget.gpu_hours does not count here: trials take no GPU.")
-        scheduler = make_scheduler(self.spec)
-        self._retention = Retention(self.state, scheduler)
-        for event in [*history, *first]:
-            self.state.apply(event)
-            scheduler.observe(event)
-            self._observe(event)
-        self._tracking = make_tracking(
-            self.spec, self.folder, past=history, on_notice=self._on_notice
-        )
-        if self._tracking is not None:
-            self._mailbox.introduce.remote(self._tracking.client)
-        self._record(first)
-        self.dispatcher = Dispatcher(
-            self.spec,
-            self.state,
-            scheduler,
-            journal=self._record,
-            send=self._send,
-            propose=self._propose,
-            observe=self._observe,
-            boundaries=lambda config: boundaries_of(self.spec, config, rows),
-            gpus=self._gpus,
-        )
         with self._lock:
-            self._open = True
-            early, self._early = self._early, []
-            for worker, message in early:
-                with self._guarded():
-                    self._handle(worker, message)
+            self._raise_error()  # Ray may have gone since `ready`
+            self._journal = journal
+            self._began = time.monotonic() - spent_s
+            if self.spec.budget.gpu_hours is not None and not self._ray.gpus:
+                self._on_notice("budget.gpu_hours does not count here: trials take no GPU.")
+            scheduler = make_scheduler(self.spec)
+            self._retention = Retention(self.state, scheduler)
+            for event in [*history, *first]:
+                self.state.apply(event)
+                scheduler.observe(event)
+                self._observe(event)
+            self._tracking = make_tracking(
+                self.spec, self.folder, past=history, on_notice=self._on_notice
+            )
+            if self._tracking is not None:
+                self._ray.introduce(self._tracking.client)
+            self._record(first)
+            self.dispatcher = Dispatcher(
+                self.spec,
+                self.state,
+                scheduler,
+                journal=self._record,
+                send=self._send,
+                propose=self._propose,
+                observe=self._observe,
+                boundaries=lambda config: boundaries_of(self.spec, config, rows),
+                gpus=self._ray.gpus,
+            )
+            self._workers.open(self.dispatcher)
 
     def wait(self) -> None:
         """Stay until the study is over.
@@ -213,36 +186,35 @@ class Driver:
             StudyError: it cannot go on.
         """
         self._waiting = True
-        self._handle_signals()  # again: Ray has put its own handler for SIGTERM in between
+        self._signals.take()  # again: Ray has put its own handler for SIGTERM in between
         while not self._woken.wait(_POLL_S):
-            if self.spec.budget.wall_clock_s is not None:
-                self._stop_if_used_up()
-            self._watch_over()
-            if stop_request(self.folder).exists():
-                self._stop("by `sweep stop`")
-                stop_request(self.folder).unlink(missing_ok=True)
-        if self._signal is not None:
-            self._interrupt(self._signal)
+            self._guarded(self._watch_over)
+        if self._signals.number is not None:
+            self._interrupt(self._signals.number)
         self._raise_error()
 
     def _watch_over(self) -> None:
         """End the study while it can still be recorded: at low water, or when it was taken over."""
-        with self._guarded():
-            if self._journal is None:
-                return
-            self._journal.check()
-            if self._presence.is_gone():
-                self._end_without_cluster()
-            try:
-                require_reserve(self.folder)
-            except DiskFull:
-                self._record([StudyEnded(state="interrupted", reason="the disk is almost full")])
-                raise
+        if self._journal is None:
+            return
+        self._journal.check()
+        if self._ray.is_gone():
+            self._end_without_cluster()
+        try:
+            require_reserve(self.folder)
+        except DiskFull:
+            self._record([StudyEnded(state="interrupted", reason="the disk is almost full")])
+            raise
+        if self.spec.budget.wall_clock_s is not None:
+            limit = used_up(self.spec, self.state, time.monotonic() - self._began)
+            if limit is not None:
+                self.dispatcher.stop(limit)
+        if stop_request(self.folder).exists():
+            self.dispatcher.stop("by `sweep stop`")
+            stop_request(self.folder).unlink(missing_ok=True)
 
     def close(self) -> None:
         """End everything that was started; the journal first. May be called at any point."""
-        from orchestrator.cluster import forget_ray
-
         over = self._journal is not None and self.state.state in ("finished", "failed", "stopped")
         with self._lock:
             self._closed = True
@@ -251,177 +223,45 @@ class Driver:
                 journal.close()
         self._searcher.close()
         if not over:
-            self._end_workers()
+            self._workers.end()
         if self._tracking is not None:
-            self._tracking.close(_HURRIED_CLOSE_S if self._signal else None)
+            self._tracking.close(_HURRIED_CLOSE_S if self._signals.number else None)
         self._deleting.shutdown()
         self._let_go()
         if self._is_gone:
-            forget_ray([*self._ray])
-            return
-        if not over:
-            self._ended.set()  # also when Ray is only coming up: no worker is started then
-        self._up.wait()
-        if over:  # a worker that is still starting, or has no room to, is not waited for
-            self._idle.wait(_RELEASE_S)
-        self._ended.set()
-        if self._idle.wait(_GIVE_UP_S):
-            self._leaving.set()
-            self._thread.join()
+            self._ray.forget()
         else:
-            self._leave()
+            self._ray.leave(released=over)
 
-    # In Ray Tune's thread ---------------------------------------------------------------------
+    # In Ray's thread ----------------------------------------------------------------------------
 
-    def _work(self) -> None:
-        try:
-            from orchestrator.cluster import (
-                Presence,
-                gpus_of_a_trial,
-                join_ray,
-                slots,
-            )
+    def _context(self, mailbox: Any) -> Any:
+        from orchestrator.worker import WorkerContext, trainer_rank
 
-            join_ray(self._address)
-            self._presence = Presence(self._address)
-            import ray
-
-            from orchestrator.mailbox import Mailbox
-            from orchestrator.tune_adapter import run_workers
-            from orchestrator.worker import WorkerContext, trainer_rank
-
-            count = slots(self.spec)
-            self._gpus = gpus_of_a_trial(self.spec)
-            self._mailbox = ray.remote(num_cpus=0)(Mailbox).remote()
-            context = WorkerContext(
-                self.spec,
-                self.folder.resolve(),
-                self._cache.resolve(),
-                Path.cwd(),
-                self._mailbox,
-                self._make_rank or trainer_rank,
-            )
-            self._note_ray()
-            self._up.set()
-            if self._ended.is_set():
-                return
-            run_workers(count, context, self._receive, self._ended)
-            if self._journal is not None and self.state.state == "running":
-                raise RuntimeError("Ray Tune ended before the study did")
-        except BaseException as error:  # the caller's thread raises it
-            if self._journal is None or self._presence is None or self._presence.answers():
-                self._fail(error)
-            else:
-                with self._guarded():
-                    self._end_without_cluster()
-        self._up.set()
-        self._prepared.set()
-        self._woken.set()
-        self._idle.set()
-        # Ray's processes end with the thread that started them, and leaving dead ones takes 5 s.
-        self._leaving.wait()
-        self._leave()
-
-    def _leave(self) -> None:
-        from orchestrator.cluster import leave_ray
-
-        self._note_ray()
-        leave_ray([*self._ray])
-
-    def _note_ray(self) -> None:
-        """Note the processes of a Ray that we started, while they are still our descendants.
-
-        They end with the thread that started them, and orphan their agents.
-        """
-        from orchestrator.cluster import ray_processes
-
-        if self._address is None:
-            self._ray.update(ray_processes(self._others))
+        return WorkerContext(
+            self.spec,
+            self.folder.resolve(),
+            self._cache.resolve(),
+            Path.cwd(),
+            mailbox,
+            self._make_rank or trainer_rank,
+        )
 
     def _receive(self, worker: str, message: Message) -> None:
-        with self._guarded():
-            if self._open:
-                self._handle(worker, message)
-            else:
-                self._handle_early(worker, message)
+        self._guarded(functools.partial(self._workers.handle, worker, message))
 
-    def _handle_early(self, worker: str, message: Message) -> None:
-        """Before `open`: a worker is ready, and waits, or cannot be, which ends the study."""
-        waiting = {name for name, _ in self._early}
-        if message["what"] == "lost" and worker in waiting:
-            self._early = [early for early in self._early if early[0] != worker]
-        elif message["what"] != "ready":
-            self._handle(worker, message)
-        else:
-            self._early.append((worker, message))
-            self._pids[worker] = (message["node"], message["pid"])
-            if not self._prepared.is_set():
-                self._readiness = Readiness(**message["readiness"])
-                for note in self._readiness.notes:
-                    self._on_notice(note)
-                self._prepared.set()
+    def _ray_is_over(self, error: BaseException | None) -> None:
+        """No worker runs any more, wherever the study stands."""
+        if self._ray.was_told_to_end:
+            return
+        if self._journal is not None and self.state.state != "running":  # the study is over
+            return
+        self._guarded(functools.partial(self._end_without_workers, error))
 
-    def _handle(self, worker: str, message: Message) -> None:
-        match message:
-            case {"what": "ready", "pid": pid, "node": node, "address": address}:
-                self._pids[worker] = (node, pid)
-                self._stillborn = 0
-                self._addresses[worker] = address
-                self.dispatcher.worker_ready(worker, pid, node)
-            case {"what": "reported", "trial": trial, "segment": segment, "report": report}:
-                self.dispatcher.reported(worker, trial, segment, BoundaryReport(**report))
-            case {"what": "committed", "trial": trial, "segment": segment, "boundary": boundary}:
-                path, sha256, size = message["path"], message["sha256"], message["size"]
-                self.dispatcher.committed(worker, trial, segment, boundary, path, sha256, size)
-            case {"what": "left", "trial": trial}:
-                self.dispatcher.left(worker, trial)
-            case {"what": "failed", "trial": trial, "kind": "disk_full", "message": text}:
-                raise disk_error(self.folder, OSError(errno.ENOSPC, f"trial {trial}: {text}"))
-            case {"what": "failed", "trial": trial, "kind": kind, "message": text, "log": log}:
-                failure = TrialFailure(kind=kind, message=text, log=log)
-                self.dispatcher.failed(worker, trial, failure, usable=message["usable"])
-            case {"what": "unwritable", "errno": number, "text": text}:
-                raise disk_error(self.folder, OSError(number, text))
-            case {"what": "lost", "text": text}:
-                self._lost(worker, text)
-            case {"what": "unfit", "error": kind, "rule": rule, "mend": mend}:
-                raise ERRORS[kind](rule, mend=mend)
-            case {"what": "unusable", "pid": pid, "node": node, "text": text, "log": log}:
-                self._pids[worker] = (node, pid)
-                raise StudyError(
-                    f"a worker cannot train: {text}\n{log.rstrip()}",
-                    mend="see that what is installed here is installed on every node.",
-                )
-            case _:
-                raise RuntimeError(f"worker {worker} sent what nobody knows: {message}")
-
-    def _lost(self, worker: str, text: str) -> None:
-        node, pid = self._pids.pop(worker, ("", 0))
-        if not pid:
-            self._stillborn += 1
-            if self._stillborn >= _STILLBORN and self._presence.answers():
-                last = (text.strip().splitlines() or [""])[-1]
-                raise StudyError(
-                    f"worker processes die before they are ready, {_STILLBORN} in a row. {last}",
-                    mend="see Ray's logs of this session; often a node has too little memory.",
-                )
-        if self._open:
-            self.dispatcher.worker_lost(worker, self._why_lost(worker, node, pid, text))
-
-    def _why_lost(self, worker: str, node: str, pid: int, text: str) -> TrialFailure:
-        """What killed a worker, as far as it can be known from here."""
-        for trial in self.state.open_trials:
-            stacks = take_stacks(self.folder / "trials" / trial, worker, pid)
-            if stacks:
-                message = f"training made no progress until its process {pid} on {node} was ended"
-                return TrialFailure(kind="hung", message=message, log=stacks)
-        by_kernel = self._kernel_kills.any_new() and node in local_addresses()
-        if by_kernel or ended_by_ray(text):
-            who = "the kernel" if by_kernel else "Ray"
-            message = f"memory ran out on {node}: {who} ended the worker process {pid}"
-            return TrialFailure(kind="out_of_memory", message=message)
-        message = f"the worker process {pid} on {node} died"
-        return TrialFailure(kind="infrastructure", message=message)
+    def _end_without_workers(self, error: BaseException | None) -> None:
+        if self._journal is not None and not self._ray.answers():
+            self._end_without_cluster()
+        raise error or RuntimeError("Ray Tune ended before the study did")
 
     # Called by the Dispatcher, under the lock -------------------------------------------------
 
@@ -448,19 +288,21 @@ class Driver:
         self._searcher.observe(event)
 
     def _send(self, worker: str, command: Command) -> None:
-        self._mailbox.put.remote(self._addresses[worker], command)
+        self._ray.send(self._workers.addresses[worker], command)
 
     def _propose(self, number: int) -> None:
-        self._searcher.request(number, lambda answer: self._proposed(number, answer))
+        self._searcher.request(
+            number,
+            lambda answer: self._guarded(functools.partial(self._proposed, number, answer)),
+        )
 
     def _proposed(self, number: int, answer: Answer) -> None:
-        with self._guarded():
-            if isinstance(answer, BaseException):
-                raise answer
-            if answer is None:
-                self.dispatcher.proposed(number, None)
-            else:
-                self.dispatcher.proposed(number, answer.config, answer.origin)
+        if isinstance(answer, BaseException):
+            raise answer
+        if answer is None:
+            self.dispatcher.proposed(number, None)
+        else:
+            self.dispatcher.proposed(number, answer.config, answer.origin)
 
     def _hand_over_best(self) -> None:
         best = self.state.best
@@ -480,34 +322,22 @@ class Driver:
         except OSError as error:
             self._on_notice(f"{checkpoint.path} is not needed, but cannot be deleted: {error}")
 
-    def _stop_if_used_up(self) -> None:
-        with self._guarded():
-            limit = used_up(self.spec, self.state, time.monotonic() - self._began)
-            if limit is not None:
-                self.dispatcher.stop(limit)
-
-    def _stop(self, reason: str) -> None:
-        with self._guarded():
-            self.dispatcher.stop(reason)
-
     # Endings ------------------------------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def _guarded(self) -> Iterator[None]:
-        """Hold the lock; an error ends the study instead of the thread it happens in."""
+    def _guarded(self, do: Callable[[], None]) -> None:
+        """Do it under the lock; an error ends the study instead of the thread it happens in.
+
+        Once the study has ended, by an error or because it is closed, nothing is done.
+        """
         with self._lock:
             if self._closed or self._error is not None:
                 return
             try:
-                yield
-            except BaseException as error:
-                self._fail(error)
-
-    def _fail(self, error: BaseException) -> None:
-        if self._error is None:
-            self._error = error
-        self._prepared.set()
-        self._woken.set()
+                do()
+            except BaseException as error:  # the caller's thread raises it
+                self._error = error
+                self._workers.prepared.set()
+                self._woken.set()
 
     def _raise_error(self) -> None:
         if self._error is not None:
@@ -517,68 +347,27 @@ class Driver:
         self._is_gone = True
         self._record([StudyEnded(state="interrupted", reason="its Ray cluster is gone")])
         raise Unreachable(
-            f"{self.folder}: Ray at {self._presence.address} is gone; what was committed is kept.",
+            f"{self.folder}: Ray at {self._ray.place} is gone; what was committed is kept.",
             mend=f"go on with `sweep resume {self.folder}`, on any cluster that sees the folder.",
         )
 
     def _interrupt(self, number: int) -> None:
-        name = signal.Signals(number).name
-        with self._guarded():
-            self._record([StudyEnded(state="interrupted", reason=f"by {name}")])
+        reason = f"by {name_of(number)}"
+        self._guarded(lambda: self._record([StudyEnded(state="interrupted", reason=reason)]))
         raise Interrupted(
             number,
-            f"{self.folder}: interrupted by {name}; what was committed is kept.",
+            f"{self.folder}: interrupted {reason}; what was committed is kept.",
             mend=f"go on with `sweep resume {self.folder}`.",
         )
 
-    def _end_workers(self) -> None:
-        """End this machine's workers by process id; others end with their Ray session."""
-        here = local_addresses()
-        for node, pid in self._pids.values():
-            if node in here:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-
-    @contextlib.contextmanager
-    def signals(self) -> Iterator[None]:
-        """Hold SIGINT, SIGTERM and SIGUSR1: they end the study, a second one the process at once.
-
-        Before `wait` they interrupt whatever the caller does; nothing is written then.
-        """
-        before = self._handle_signals()
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _handle_signals(self) -> dict[signal.Signals, Any]:
-        """Take the signals; return who had them. Only a process's main thread can."""
-        if threading.current_thread() is not threading.main_thread():
-            return {}
-        return {number: signal.signal(number, self._signalled) for number in _SIGNALS}
-
-    def _signalled(self, number: int, frame: Any) -> None:
-        if self._signal is not None:
-            self._end_workers()
-            self._note_ray()
-            for process in [*self._ray]:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.kill()
-            os._exit(128 + number)
-        self._signal = number
+    def _signalled(self, number: int) -> None:
         self._woken.set()
         if not self._waiting:
-            name = signal.Signals(number).name
-            raise Interrupted(number, f"interrupted by {name} before the study began.")
+            raise Interrupted(number, f"interrupted by {name_of(number)} before the study began.")
 
-
-def local_addresses() -> set[str]:
-    """Names and addresses under which Ray may know this machine."""
-    here = {"127.0.0.1", socket.gethostname()}
-    with contextlib.suppress(OSError):
-        here.add(socket.gethostbyname(socket.gethostname()))
-    return here
+    def _kill_all(self) -> None:
+        self._workers.end()
+        self._ray.kill()
 
 
 def stop_request(folder: Path) -> Path:

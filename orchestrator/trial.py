@@ -16,12 +16,12 @@ from orchestrator.errors import TrialError
 from orchestrator.host_memory import HostMemory
 from orchestrator.segment import Best, BoundaryReport, Readiness, Segment
 from orchestrator.snapshot import Snapshot, take_snapshot
-from orchestrator.tasks import Task, make_task
+from orchestrator.tasks import Prepared, Task, TaskError, make_task
 from orchestrator.tasks.configs import task_configs
 from orchestrator.training import GO, LEAVE, Ended, Standing, TrainingThread
 from orchestrator.trial_log import LogLine
 from orchestrator.warm_tasks import WarmTasks
-from search_spaces import SweepSpec, TaskSpec
+from search_spaces import SweepError, SweepSpec, TaskSpec
 
 
 class Rank:
@@ -81,14 +81,27 @@ class Rank:
         Raises:
             TaskError: what cannot be used, and how to mend it.
         """
-        tasks = [self._tasks.take(self._spec.task_for(c)) for c in task_configs(self._spec)]
-        prepared = [task.prepare() for task in tasks]
+        tasks = [self._spec.task_for(config) for config in task_configs(self._spec)]
+        prepared = [self._prepared(task) for task in tasks]
         notes = dict.fromkeys(note for task in prepared for note in task.notes)
         return Readiness(
             rows=prepared[0].rows["train"],
             parameters=max(task.parameters for task in prepared),
             notes=list(notes),
         )
+
+    def _prepared(self, task: TaskSpec) -> Prepared:
+        try:
+            return self._tasks.take(task).prepare()
+        except SweepError:
+            raise
+        except Exception as error:
+            if not task.is_own_file:
+                raise
+            raise TaskError(
+                f"task.type: preparing {task.type} raised {type(error).__name__}: {error}",
+                mend="mend the file; it is run as it stands.",
+            ) from error
 
     def begin(self, segment: Segment) -> None:
         """Leave what trained before, build this segment, and stand before its first step.

@@ -9,11 +9,12 @@ killed unless another trial is staged) made every exploit a cold start; see docs
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,16 +66,21 @@ def _last_error(trial: Any) -> str:
     return text.rpartition("Failure # ")[2]
 
 
-def start_workers_without_variables() -> None:
-    """Stop Ray Tune from giving workers a runtime environment with variables of its own.
+@contextlib.contextmanager
+def workers_without_variables() -> Iterator[None]:
+    """Keep Ray Tune from giving workers a runtime environment with variables of its own.
 
     AWS's keys are among them, which would get into argument lists and Ray's logs; workers on this
     machine inherit them, nodes of a cluster have their own. And a worker with variables waits a
     second for a process made for it, while Ray has others ready. The lists have no public
     interface: a test fails when they change.
     """
-    class_cache.ENV_VARS_TO_PROPAGATE.clear()
-    class_cache.DEFAULT_ENV_VARS.clear()
+    propagated, given = class_cache.ENV_VARS_TO_PROPAGATE, class_cache.DEFAULT_ENV_VARS
+    class_cache.ENV_VARS_TO_PROPAGATE, class_cache.DEFAULT_ENV_VARS = set(), {}
+    try:
+        yield
+    finally:
+        class_cache.ENV_VARS_TO_PROPAGATE, class_cache.DEFAULT_ENV_VARS = propagated, given
 
 
 class _WhenTold(tune.Stopper):
@@ -106,7 +112,6 @@ def run_workers(
     """
     import ray
 
-    start_workers_without_variables()
     # A worker that dies is told of by `_Losses`, in one sentence instead of a traceback.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     resources = context.spec.resources
@@ -115,7 +120,8 @@ def run_workers(
     groups = tune.PlacementGroupFactory(
         [bundle] * resources.workers, strategy=resources.placement.upper()
     )
-    with tempfile.TemporaryDirectory(prefix="sweep-ray-") as scratch:
+    scratch_folder = tempfile.TemporaryDirectory(prefix="sweep-ray-")
+    with scratch_folder as scratch, workers_without_variables():
         tune.run(
             tune.with_parameters(TrialWorker, context=context),
             name="workers",

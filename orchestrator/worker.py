@@ -27,7 +27,7 @@ from ray.tune import Trainable
 from orchestrator import watchdog
 from orchestrator.checkpoints import CheckpointWriter, checkpoint_path
 from orchestrator.commands import HUNG_AFTER_S, Command, GoOn, Leave, Release, Train
-from orchestrator.errors import TrialError
+from orchestrator.errors import DiskFull, TrialError
 from orchestrator.segment import BoundaryReport, Readiness, Segment
 from orchestrator.tasks.errors import TaskError
 from search_spaces import SweepSpec
@@ -87,7 +87,7 @@ class TrialWorker(Trainable):
         self._rank: Any = None
         try:
             self._set_up(context)
-        except TaskError as error:
+        except (TaskError, DiskFull) as error:
             kind = type(error).__name__
             self._tell("unfit", error=kind, rule=error.rule, mend=error.mend)
         except Exception as error:

@@ -1,0 +1,62 @@
+"""SIGINT, SIGTERM and SIGUSR1: the first one is told, the second ends the process at once.
+
+Ends nothing by itself. Ray and Ray Tune take signals too, at their start; so they can be taken
+again once those are up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+
+class Signals:
+    """Holds the signals for as long as a study is in this process.
+
+    Args:
+        told: called with the first signal's number, in the main thread, between two of its
+            instructions; may raise.
+        at_once: called before a second signal ends the process.
+
+    Attributes:
+        number: of the first signal; None: there was none.
+    """
+
+    def __init__(self, told: Callable[[int], None], at_once: Callable[[], None]) -> None:
+        self.number: int | None = None
+        self._told = told
+        self._at_once = at_once
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold them; who had them before gets them back."""
+        before = self.take()
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def take(self) -> dict[signal.Signals, Any]:
+        """Take the signals; return who had them. Only a process's main thread can."""
+        if threading.current_thread() is not threading.main_thread():
+            return {}
+        return {number: signal.signal(number, self._arrived) for number in SIGNALS}
+
+    def _arrived(self, number: int, frame: Any) -> None:
+        if self.number is not None:
+            self._at_once()
+            os._exit(128 + number)
+        self.number = number
+        self._told(number)
+
+
+def name_of(number: int) -> str:
+    """SIGINT for 2."""
+    return signal.Signals(number).name

@@ -1,0 +1,188 @@
+"""What the driver knows of its worker processes, and what their messages mean.
+
+Decides nothing about trials: the Dispatcher does. A worker that is ready before the study has
+begun waits here; one that cannot train, before or after, ends the study by raising.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from orchestrator.disk import disk_error
+from orchestrator.dispatch import Dispatcher
+from orchestrator.errors import DiskFull, StudyError
+from orchestrator.memory_kills import KernelKills, ended_by_ray
+from orchestrator.ray_session import Message
+from orchestrator.segment import BoundaryReport, Readiness, TrialFailure
+from orchestrator.tasks.errors import ERRORS, TaskError
+from orchestrator.watchdog import take_stacks
+
+_STILLBORN = 3
+_UNFIT: dict[str, type[TaskError] | type[DiskFull]] = {**ERRORS, "DiskFull": DiskFull}
+
+
+class Workers:
+    """The workers of one study.
+
+    Args:
+        folder: the study's.
+        on_notice: takes sentences for a person.
+        answers: whether the cluster is still there.
+
+    Attributes:
+        prepared: set once a worker has prepared the data.
+        readiness: what it found.
+        addresses: worker -> where its commands go.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        on_notice: Callable[[str], None],
+        answers: Callable[[], bool],
+    ) -> None:
+        self.prepared = threading.Event()
+        self.readiness = Readiness(rows=0)
+        self.addresses: dict[str, str] = {}
+        self._folder = folder
+        self._on_notice = on_notice
+        self._answers = answers
+        self._dispatcher: Dispatcher | None = None
+        self._waiting: dict[str, Message] = {}
+        self._pids: dict[str, tuple[str, int]] = {}
+        self._stillborn = 0
+        self._kernel_kills = KernelKills()
+
+    def open(self, dispatcher: Dispatcher) -> None:
+        """The study has begun: those that wait are handed over, the others as they come."""
+        self._dispatcher = dispatcher
+        waiting, self._waiting = self._waiting, {}
+        for worker, message in waiting.items():
+            dispatcher.worker_ready(worker, message["pid"], message["node"])
+
+    def handle(self, worker: str, message: Message) -> None:
+        """Take one message.
+
+        Raises:
+            TaskError: before the study has begun: data or model cannot be used.
+            DiskFull: there is no room.
+            StudyError: workers cannot train.
+        """
+        match message:
+            case {"what": "ready"}:
+                self._ready(worker, message)
+            case {"what": "lost", "text": text}:
+                self._lost(worker, text)
+            case {"what": "unfit", "error": kind, "rule": rule, "mend": mend}:
+                if self._dispatcher is None:
+                    raise _UNFIT[kind](rule, mend=mend)
+                raise StudyError(
+                    f"a worker that started later cannot train: {rule}",
+                    mend=f"{mend} Then go on with `sweep resume {self._folder}`.",
+                )
+            case {"what": "unusable", "pid": pid, "node": node, "text": text, "log": log}:
+                self._pids[worker] = (node, pid)
+                raise StudyError(
+                    f"a worker cannot train: {text}\n{log.rstrip()}",
+                    mend="see that what is installed here is installed on every node.",
+                )
+            case {"what": "failed", "trial": trial, "kind": "disk_full", "message": text}:
+                raise disk_error(self._folder, OSError(errno.ENOSPC, f"trial {trial}: {text}"))
+            case {"what": "unwritable", "errno": number, "text": text}:
+                raise disk_error(self._folder, OSError(number, text))
+            case _ if self._dispatcher is not None:
+                _hand_over(self._dispatcher, worker, message)
+            case _:
+                raise RuntimeError(f"worker {worker} said this before the start: {message}")
+
+    def end(self) -> None:
+        """End this machine's workers by process id; others end with their Ray session."""
+        here = local_addresses()
+        for node, pid in self._pids.values():
+            if node in here:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def _ready(self, worker: str, message: Message) -> None:
+        found = Readiness(**message["readiness"])
+        if self.prepared.is_set() and found.rows != self.readiness.rows:
+            raise StudyError(
+                f"task.dataset: {message['node']} has {found.rows} rows to train on, another node"
+                f" {self.readiness.rows}.",
+                mend="see that every node finds the same data.",
+            )
+        self._stillborn = 0
+        self._pids[worker] = (message["node"], message["pid"])
+        self.addresses[worker] = message["address"]
+        if not self.prepared.is_set():
+            self.readiness = found
+            for note in found.notes:
+                self._on_notice(note)
+            self.prepared.set()
+        if self._dispatcher is None:
+            self._waiting[worker] = message
+        else:
+            self._dispatcher.worker_ready(worker, message["pid"], message["node"])
+
+    def _lost(self, worker: str, text: str) -> None:
+        self._waiting.pop(worker, None)
+        node, pid = self._pids.pop(worker, ("", 0))
+        if not pid:
+            self._stillborn += 1
+            if self._stillborn >= _STILLBORN and self._answers():
+                last = (text.strip().splitlines() or [""])[-1]
+                raise StudyError(
+                    f"worker processes die before they are ready, {_STILLBORN} in a row. {last}",
+                    mend="see Ray's logs of this session; often a node has too little memory.",
+                )
+        if self._dispatcher is not None:
+            why = self._why_lost(self._dispatcher, worker, node, pid, text)
+            self._dispatcher.worker_lost(worker, why)
+
+    def _why_lost(
+        self, dispatcher: Dispatcher, worker: str, node: str, pid: int, text: str
+    ) -> TrialFailure:
+        """What killed a worker, as far as it can be known from here."""
+        for trial in dispatcher.state.open_trials:
+            stacks = take_stacks(self._folder / "trials" / trial, worker, pid)
+            if stacks:
+                message = f"training made no progress until its process {pid} on {node} was ended"
+                return TrialFailure(kind="hung", message=message, log=stacks)
+        by_kernel = self._kernel_kills.any_new() and node in local_addresses()
+        if by_kernel or ended_by_ray(text):
+            who = "the kernel" if by_kernel else "Ray"
+            message = f"memory ran out on {node}: {who} ended the worker process {pid}"
+            return TrialFailure(kind="out_of_memory", message=message)
+        message = f"the worker process {pid} on {node} died"
+        return TrialFailure(kind="infrastructure", message=message)
+
+
+def _hand_over(dispatcher: Dispatcher, worker: str, message: Message) -> None:
+    match message:
+        case {"what": "reported", "trial": trial, "segment": segment, "report": report}:
+            dispatcher.reported(worker, trial, segment, BoundaryReport(**report))
+        case {"what": "committed", "trial": trial, "segment": segment, "boundary": boundary}:
+            path, sha256, size = message["path"], message["sha256"], message["size"]
+            dispatcher.committed(worker, trial, segment, boundary, path, sha256, size)
+        case {"what": "left", "trial": trial}:
+            dispatcher.left(worker, trial)
+        case {"what": "failed", "trial": trial, "kind": kind, "message": text, "log": log}:
+            failure = TrialFailure(kind=kind, message=text, log=log)
+            dispatcher.failed(worker, trial, failure, usable=message["usable"])
+        case _:
+            raise RuntimeError(f"worker {worker} sent what nobody knows: {message}")
+
+
+def local_addresses() -> set[str]:
+    """Names and addresses under which Ray may know this machine."""
+    here = {"127.0.0.1", socket.gethostname()}
+    with contextlib.suppress(OSError):
+        here.add(socket.gethostbyname(socket.gethostname()))
+    return here
