@@ -25,6 +25,10 @@ RESULTS = Path(__file__).parent / "results"
 Row = dict[str, Any]
 
 
+class SourcesChanged(Exception):
+    """What is measured was changed meanwhile."""
+
+
 class SavedRows:
     """The rows of one benchmark.
 
@@ -51,20 +55,24 @@ class SavedRows:
         self._page = folder / f"{name}.md"
         self._packages = packages
         self._depends_on = depends_on
+        self._digests: dict[tuple[str, ...], str] = {}
         self.run = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self.rows: dict[str, Row] = {}
         if self._file.exists():
             self.rows = json.loads(self._file.read_text("utf-8"))["rows"]
 
     def conditions(self, name: str) -> Row:
-        """What a row made now would be made with."""
+        """What a row of this run is made with; sources as they were when first asked for."""
+        paths = tuple(self._depends_on(name))
+        if paths not in self._digests:
+            self._digests[paths] = sources.digest(paths)
         versions = {"python": platform.python_version()}
         versions |= {package: importlib.metadata.version(package) for package in self._packages}
         return {
             "cores": os.cpu_count(),
             "processor": sources.processor(),
             "versions": versions,
-            "sources": sources.digest(self._depends_on(name)),
+            "sources": self._digests[paths],
         }
 
     def current(self) -> dict[str, Row]:
@@ -76,7 +84,13 @@ class SavedRows:
         }
 
     def save(self, name: str, row: Mapping[str, Any]) -> None:
-        """Put a row in its place and write the file; what is kept is what reading it gives."""
+        """Put a row in its place and write the file; what is kept is what reading it gives.
+
+        Raises:
+            SourcesChanged: nothing was saved: the row is of neither the old sources nor the new.
+        """
+        if self.conditions(name)["sources"] != sources.digest(self._depends_on(name)):
+            raise SourcesChanged(f"{name}: sources changed while it was measured; measure it again")
         whole = {**row, "date": self.run[: len("2026-01-01")], "run": self.run}
         self.rows[name] = json.loads(json.dumps({**whole, **self.conditions(name)}))
         self._file.parent.mkdir(parents=True, exist_ok=True)

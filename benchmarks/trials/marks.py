@@ -1,4 +1,4 @@
-"""What a bare Trainer marks while it trains: when its first step was done, and each boundary.
+"""What a bare Trainer marks while it trains: its first step, each boundary, each checkpoint.
 
 It changes nothing about the training. A line of JSON a mark, appended to a file that all
 processes of a measurement share; `segments.py` reads them. Our own studies need none of this:
@@ -19,7 +19,7 @@ from benchmarks.trials.segments import MARKS
 
 
 class Marks(TrainerCallback):
-    """Marks the first step of each `train()` and each evaluation.
+    """Marks the first step of each `train()`, each evaluation with its accuracy, each save.
 
     Args:
         folder: the measurement's.
@@ -42,7 +42,13 @@ class Marks(TrainerCallback):
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Mark a boundary."""
         if self._has_stepped:
-            self._mark("boundary")
+            metrics = kwargs.get("metrics") or {}
+            found = {"accuracy": metrics["eval_accuracy"]} if "eval_accuracy" in metrics else {}
+            self._mark("boundary", **found)
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Mark a checkpoint."""
+        self._mark("checkpoint")
 
     def _mark(self, what: str, **values: Any) -> None:
         line = {"what": what, "time": time.time(), "pid": os.getpid(), **values}

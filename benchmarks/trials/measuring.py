@@ -11,20 +11,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.sources import PROGRAM, ROOT
 from benchmarks.trials import ours
 from benchmarks.trials.floor import FLOOR
 from benchmarks.trials.jobs import Job
 from benchmarks.trials.peers import syne_environment
-from benchmarks.trials.processes import Ran, run
-from benchmarks.trials.segments import MARKS, Segment, figures, marked_segments
+from benchmarks.trials.processes import LIMIT_S, Ran, run
+from benchmarks.trials.segments import (
+    MARKS,
+    Segment,
+    best_marked,
+    checkpoints_marked,
+    figures,
+    marked_segments,
+)
 from benchmarks.trials.table import PARTS, PEERS
 
-ROOT = Path(__file__).parents[2]
 LOG = "output.txt"
 
 
 class MeasurementFailed(Exception):
-    """A command failed; its message holds the end of what it printed."""
+    """A command failed: how (one line), the command, the end of what it printed."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,16 @@ def names(job: Job) -> list[str]:
     return ["floor", *mine]
 
 
+def depends_on(name: str) -> tuple[str, ...]:
+    """The sources that a row's figures depend on: ours, the floor's on all of the program."""
+    parts = Path(__file__).parent.rglob("*.py")
+    # What only prints may change without a measurement's being made again.
+    files = (f.relative_to(ROOT).as_posix() for f in parts if f.name != "table.py")
+    if name in PEERS:
+        return (*files, "orchestrator/tasks/toy.py", "orchestrator/tasks/tokenizer.py")
+    return (*files, *PROGRAM, "benchmarks/plain_ray.py")
+
+
 def note(name: str) -> str:
     """What a reader must know about a row beside its figures."""
     if name.startswith("syne_"):
@@ -61,7 +78,7 @@ def measure(bench: Bench, name: str, folder: Path) -> dict[str, Any]:
     """Run one measurement in an empty folder.
 
     Raises:
-        MeasurementFailed: the command did not end well.
+        MeasurementFailed: the command did not end well, or took longer than it may.
     """
     if name in PARTS:
         ran = _run(_module("unavoidable", name), folder)
@@ -82,12 +99,20 @@ def _floor(bench: Bench, folder: Path) -> dict[str, Any]:
     # Its driver does nothing but wait, and its first step comes after its imports.
     del took["driver_peak_bytes"], found["first_step_s"]
     took["written_bytes"] = clock["written_bytes"]
-    return {"seconds": clock["seconds"], "epochs": bench.job.all_epochs, **found, **took}
+    return {
+        "seconds": clock["seconds"],
+        "epochs": bench.job.all_epochs,
+        **found,
+        **took,
+        **_marked(folder),
+    }
 
 
 def _ours(bench: Bench, method: str, folder: Path) -> dict[str, Any]:
     ran = _run(ours.command(bench.job, method, folder), folder)
     study = ours.study_of(folder)
+    if study.status != "finished":
+        raise MeasurementFailed(f"the study is {study.status}, not finished")
     return {
         "seconds": ran.seconds,
         "epochs": ours.epochs(study),
@@ -110,7 +135,13 @@ def _peer(bench: Bench, name: str, folder: Path) -> dict[str, Any]:
         "epochs": _epochs(trained),
         **figures(trained, ran.started, slots),
         **_took(ran, {segment.pid for segment in trained}),
+        **_marked(folder),
     }
+
+
+def _marked(folder: Path) -> dict[str, Any]:
+    marks = folder / MARKS
+    return {"checkpoints": checkpoints_marked(marks), "best": best_marked(marks)}
 
 
 def _epochs(trained: list[Segment]) -> int:
@@ -123,9 +154,11 @@ def _module(name: str, *arguments: str) -> list[str]:
 
 def _run(command: list[str], folder: Path) -> Ran:
     ran = run(command, folder / LOG, cwd=ROOT)
+    if ran.code is None:
+        raise MeasurementFailed(f"took more than {LIMIT_S / 60:g} minutes\n{' '.join(command)}")
     if ran.code:
         tail = "\n".join((folder / LOG).read_text("utf-8", "replace").splitlines()[-30:])
-        raise MeasurementFailed(f"{' '.join(command)} ended with status {ran.code}:\n{tail}")
+        raise MeasurementFailed(f"ended with status {ran.code}\n{' '.join(command)}\n{tail}")
     return ran
 
 

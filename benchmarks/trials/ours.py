@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.trials.jobs import Job, sweep_file
 from benchmarks.trials.segments import Segment
-from orchestrator.events import Decided, Reported, SegmentStarted
+from orchestrator.events import CheckpointCommitted, Decided, Reported, SegmentStarted
 from orchestrator.results import StudyResult, read_study
 
 METHODS = {
@@ -95,6 +95,10 @@ def _first_steps(trial: Path) -> dict[int, float]:
 
 
 def result(study: StudyResult) -> dict[str, Any]:
-    """What the study found, so that a fast run that learnt nothing is seen."""
+    """What the study found, so that a fast run that learnt nothing is seen, and what it saved."""
     best = study.state.best
-    return {"state": study.status, "best": None if best is None else best.value}
+    events = (entry.event for entry in study.contents.entries)
+    return {
+        "best": None if best is None else best.value,
+        "checkpoints": sum(isinstance(event, CheckpointCommitted) for event in events),
+    }

@@ -25,6 +25,8 @@ import psutil
 
 _SAMPLE_S = 0.25
 _GRACE_S = 20.0
+LIMIT_S = 1200.0
+"""A command that takes longer has failed: it would hold up all that come after it."""
 _PR_SET_CHILD_SUBREAPER = 36
 _NOT_PASSED_ON = (
     "OMP_NUM_THREADS",
@@ -42,7 +44,7 @@ class Ran:
     Attributes:
         started: seconds since the epoch when the command was given.
         seconds: until it exited.
-        code: its exit status.
+        code: its exit status; None: it was ended, because it took longer than it may.
         pid: of the command's own process.
         written_bytes: by it and all processes it started; None where the kernel does not count.
         peak_bytes: process id -> the most resident memory it had (shared memory included).
@@ -50,14 +52,18 @@ class Ran:
 
     started: float
     seconds: float
-    code: int
+    code: int | None
     pid: int
     written_bytes: int | None
     peak_bytes: dict[int, int] = field(default_factory=dict)
 
 
-def run(command: Sequence[str], log: Path, *, cwd: Path | None = None) -> Ran:
-    """Run a command to its exit; what it prints goes to `log`.
+def run(
+    command: Sequence[str], log: Path, *, cwd: Path | None = None, limit_s: float = LIMIT_S
+) -> Ran:
+    """Run a command to its exit, or for so many seconds; what it prints goes to `log`.
+
+    What earlier ones wrote is on disk before the clock starts: nobody pays for another.
 
     Thread counts and Python's switches in our own environment are not passed on: each program
     takes its own defaults.
@@ -67,6 +73,7 @@ def run(command: Sequence[str], log: Path, *, cwd: Path | None = None) -> Ran:
     _adopt_orphans()
     environment = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
     environment |= {"RAY_USAGE_STATS_ENABLED": "0", "HF_HUB_OFFLINE": "1"}
+    os.sync()
     written = written_bytes("self")
     with log.open("wb") as output:
         started, clock = time.time(), time.monotonic()
@@ -79,15 +86,17 @@ def run(command: Sequence[str], log: Path, *, cwd: Path | None = None) -> Ran:
             stderr=subprocess.STDOUT,
         )
         sampler = _Sampler()
+        code: int | None = None
         try:
-            code = process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = process.wait(limit_s)
         finally:
             if process.poll() is None:
                 process.kill()
                 process.wait()
             seconds = time.monotonic() - clock
             peaks, lost = sampler.stop()
-            reaped = _end_leftovers()
+            reaped = _end_leftovers(0.0 if code is None else _GRACE_S)
     now = written_bytes("self")
     unseen = sum(count for pid, count in lost.items() if pid not in reaped)
     return Ran(
@@ -156,14 +165,14 @@ def _adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def _end_leftovers() -> set[int]:
-    """Wait until nothing that the command started is left, in the end by killing it.
+def _end_leftovers(grace_s: float) -> set[int]:
+    """Wait until nothing that the command started is left, after so long by killing it.
 
     Returns:
         Those that came to us, because whoever started them had ended.
     """
     reaped: set[int] = set()
-    deadline = time.monotonic() + _GRACE_S
+    deadline = time.monotonic() + grace_s
     while _reap(reaped) and (left := psutil.Process().children(recursive=True)):
         if time.monotonic() > deadline:
             for process in left:

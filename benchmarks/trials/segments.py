@@ -46,15 +46,28 @@ def marked_segments(path: Path) -> list[Segment]:
     """Read what `Marks` wrote; a segment that goes on from a checkpoint counts as perturbation."""
     segments: list[Segment] = []
     open_: dict[int, Segment] = {}
-    for line in path.read_text("utf-8").splitlines():
-        mark = json.loads(line)
+    for mark in _marks(path):
         if mark["what"] == "step":
             kind = "perturbation" if mark["resumed"] else "trial"
             open_[mark["pid"]] = Segment(mark["time"], mark["pid"], kind)
             segments.append(open_[mark["pid"]])
-        else:
+        elif mark["what"] == "boundary":
             open_[mark["pid"]].boundaries.append(mark["time"])
     return segments
+
+
+def checkpoints_marked(path: Path) -> int:
+    """Checkpoints that Trainers saved; copies that a peer made of them are not counted."""
+    return sum(mark["what"] == "checkpoint" for mark in _marks(path))
+
+
+def best_marked(path: Path) -> float | None:
+    """The highest accuracy of all evaluations; None where none was marked."""
+    return max((mark["accuracy"] for mark in _marks(path) if "accuracy" in mark), default=None)
+
+
+def _marks(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
 def figures(segments: Sequence[Segment], started: float, slots: int) -> dict[str, Any]:

@@ -1,16 +1,17 @@
 """The table of a size: medians and spreads of every row, ratios, and whether the bounds hold.
 
 Pure: rows in, Markdown lines out. A ratio is one of medians, all measured on the same machine; a
-bound whose rows are not all there is shown as not measured, never as holding.
+bound whose rows are not all there is shown as not measured, never as holding. A run that failed
+is counted and shown, and in no median.
 """
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.bounds import Bound, bounds_table, ratio
 from benchmarks.saved_rows import Row, table
 
 PEERS = {
@@ -31,43 +32,10 @@ NAMES = {
 PARTS = {"imports": "importing torch and transformers' Trainer", "ray": "starting Ray"}
 
 
-@dataclass(frozen=True)
-class Bound:
-    """One thing that must hold.
-
-    Attributes:
-        text: what, in words.
-        value: the ratio; None when a row that it needs was not measured.
-        limit: the bound.
-        at_most: whether the value must not be above the limit; else not below.
-        strict: whether equality fails.
-    """
-
-    text: str
-    value: float | None
-    limit: float
-    at_most: bool = True
-    strict: bool = False
-
-    @property
-    def holds(self) -> bool | None:
-        """None when it was not measured."""
-        if self.value is None:
-            return None
-        if self.value == self.limit:
-            return not self.strict
-        return (self.value < self.limit) == self.at_most
-
-
 def median(rows: Mapping[str, Row], name: str, figure: str = "seconds") -> float | None:
     """The median of a figure over a row's runs; None where there is none."""
     values = _values(rows, name, figure)
     return statistics.median(values) if values else None
-
-
-def ratio(part: float | None, whole: float | None) -> float | None:
-    """part / whole; None when one is missing or the whole is 0."""
-    return None if part is None or not whole else part / whole
 
 
 def bounds(size: str, rows: Mapping[str, Row]) -> list[Bound]:
@@ -80,8 +48,13 @@ def page(size: str, job: Mapping[str, Any], rows: Mapping[str, Row]) -> list[str
     lines = [f"# What trials cost: {_title(size)}", "", *_job_text(job), "", *_main_table(rows)]
     if parts := _parts_table(rows):
         lines += ["", "## Command to first optimizer step", "", *parts]
-    lines += ["", "## Bounds", "", *_bounds_table(bounds(size, rows))]
+    lines += ["", "## Bounds", "", *bounds_table(bounds(size, rows))]
     notes = sorted({row["note"] for row in rows.values() if row.get("note")})
+    notes += [
+        f"{NAMES.get(name, PARTS.get(name, name))}: failed: {text}"
+        for name, row in rows.items()
+        for text in dict.fromkeys(row.get("failures", ()))
+    ]
     return [*lines, *(line for note in notes for line in ("", note))]
 
 
@@ -93,9 +66,13 @@ def _tiny_bounds(rows: Mapping[str, Row]) -> list[Bound]:
             "pbt / Trainer.hyperparameter_search with Ray and PBT",
             ratio(median(rows, "ours_pbt"), median(rows, "hf_ray_pbt")),
             1 / 7,
+            runs=_runs(rows, "ours_pbt", "hf_ray_pbt"),
         ),
         Bound(
-            "pbt / our own grid", ratio(median(rows, "ours_pbt"), median(rows, "ours_grid")), 1.5
+            "pbt / our own grid",
+            ratio(median(rows, "ours_pbt"), median(rows, "ours_grid")),
+            1.5,
+            runs=_runs(rows, "ours_pbt", "ours_grid"),
         ),
     ]
     found += [
@@ -104,6 +81,7 @@ def _tiny_bounds(rows: Mapping[str, Row]) -> list[Bound]:
             ratio(median(rows, f"ours_{method}"), fastest),
             1.0,
             strict=True,
+            runs=_runs(rows, f"ours_{method}", *PEERS),
         )
         for method in ("grid", "random")
     ]
@@ -111,17 +89,24 @@ def _tiny_bounds(rows: Mapping[str, Row]) -> list[Bound]:
 
 
 def _long_bounds(rows: Mapping[str, Row]) -> list[Bound]:
-    floor = median(rows, "floor")
-    found = [
+    floor, boundary = median(rows, "floor"), median(rows, "floor", "boundary_s")
+    alone = _runs(rows, "floor")
+    size = [
+        Bound("seconds of training, by the floor", floor, 180.0, at_most=False, runs=alone),
+        Bound("seconds of the floor's boundary", boundary, 8.0, at_most=False, runs=alone),
+        Bound("seconds of the floor's boundary", boundary, 13.0, runs=alone),
+    ]
+    efficiency = [
         Bound(
             f"efficiency of {method}: floor / ours",
             ratio(floor, median(rows, f"ours_{method}")),
             limit,
             at_most=False,
+            runs=_runs(rows, "floor", f"ours_{method}"),
         )
         for method, limit in (("grid", 0.92), ("bayes", 0.92), ("pbt", 0.88))
     ]
-    return [Bound("seconds of training, by the floor", floor, 180.0, at_most=False), *found]
+    return [*size, *efficiency]
 
 
 def _first_step_bounds(rows: Mapping[str, Row]) -> list[Bound]:
@@ -131,8 +116,9 @@ def _first_step_bounds(rows: Mapping[str, Row]) -> list[Bound]:
             f"{NAMES[name]}: command to first step / what cannot be avoided",
             ratio(median(rows, name, "first_step_s"), unavoidable),
             1.4,
+            runs=_runs(rows, name, *PARTS),
         )
-        for name in rows
+        for name in NAMES
         if name.startswith("ours_")
     ]
 
@@ -150,17 +136,20 @@ def _main_table(rows: Mapping[str, Row]) -> list[str]:
         lines.append(
             [
                 NAMES[name],
-                len(rows[name]["runs"]),
+                _count(rows[name]),
                 _seconds(rows, name),
                 _spread(rows, name),
                 ratio(seconds, floor),
                 ratio(seconds, grid),
                 median(rows, name, "epochs"),
+                median(rows, name, "checkpoints"),
+                median(rows, name, "best"),
                 *(median(rows, name, figure) for figure in _SECONDS),
                 *(_mega(median(rows, name, figure)) for figure in _BYTES),
             ]
         )
-    headings = ["", ">runs", ">s", ">min..max", ">/ floor", ">/ our grid", ">epochs"]
+    headings = ["", ">runs", ">s", ">min..max", ">/ floor", ">/ our grid"]
+    headings += [">epochs", ">checkpoints", ">best"]
     return table([*headings, *_SECONDS.values(), *_BYTES.values()], lines)
 
 
@@ -200,26 +189,6 @@ def _parts_table(rows: Mapping[str, Row]) -> list[str]:
     return table(["", ">s", ">min..max"], lines)
 
 
-def _bounds_table(found: Sequence[Bound]) -> list[str]:
-    words = {None: "not measured", True: "yes", False: "NO"}
-    lines = [
-        [
-            bound.text,
-            "-" if bound.value is None else f"{bound.value:.3g}",
-            _limit(bound),
-            words[bound.holds],
-        ]
-        for bound in found
-    ]
-    return table(["what", ">value", ">bound", "holds"], lines)
-
-
-def _limit(bound: Bound) -> str:
-    if bound.strict:
-        return f"below {bound.limit:.3g}"
-    return f"at {'most' if bound.at_most else 'least'} {bound.limit:.3g}"
-
-
 def _title(size: str) -> str:
     return {"tiny": "the tiny job"}.get(size, "boundaries of about ten seconds")
 
@@ -231,6 +200,17 @@ def _job_text(job: Mapping[str, Any]) -> list[str]:
         f" {job['validation_rows']} rows and save after each epoch; {job['slots']} slots. Medians;"
         " times of whole processes from command to exit, but for the floor."
     ]
+
+
+def _runs(rows: Mapping[str, Row], *names: str) -> frozenset[str]:
+    return frozenset(
+        run["run"] for name in names for run in rows.get(name, {}).get("runs", ()) if "run" in run
+    )
+
+
+def _count(row: Row) -> str:
+    failed = len(row.get("failures", ()))
+    return f"{len(row['runs'])}" + (f", {failed} failed" if failed else "")
 
 
 def _values(rows: Mapping[str, Row], name: str, figure: str) -> list[float]:

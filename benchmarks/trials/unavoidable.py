@@ -1,10 +1,10 @@
 """What no program that trains with Ray can avoid before its first step, each part alone.
 
 Run in a fresh process; prints seconds. Starting the interpreter is not counted, so the sum is a
-strict one.
+strict one; nor is importing the program, which is not among them.
 
     python -m benchmarks.trials.unavoidable imports    (torch and transformers' Trainer)
-    python -m benchmarks.trials.unavoidable ray        (import ray, and a local Ray, as we start it)
+    python -m benchmarks.trials.unavoidable ray        (import ray, and `ray.init` of a local one)
 """
 
 from __future__ import annotations
@@ -25,12 +25,14 @@ def main(part: str) -> None:
         seconds = time.monotonic() - started
         del torch, Trainer
     else:
-        from orchestrator.cluster import join_ray, leave_ray, ray_processes
+        from benchmarks import plain_ray
 
         started = time.monotonic()
-        join_ray(None)
+        plain_ray.start()
         seconds = time.monotonic() - started
-        leave_ray(ray_processes(()))
+        import ray
+
+        ray.shutdown()
     print(seconds)
 
 

@@ -34,17 +34,24 @@ def test_a_told_study_may_begin_more_trials_and_has_no_end(
     assert told.spec.trial_limit == 4 and len(told.state.trials) == 2
 
 
-def test_the_page_holds_every_row_and_the_cost_by_that_of_1_000() -> None:
+def test_the_page_has_a_line_for_every_row_and_says_which_were_not_measured() -> None:
     row = {"trials": 1, "events": 1, "peak_bytes": 3e8, "journal_mb": 1.0, "show_s": 0.5}
+    row["run"] = "2026-01-01T10:00:00+00:00"
     rows = {
-        "bare": {"peak_bytes": 2e8},
-        "random-1000": {**row, "method": "random", "units": 1_000, "per_second": 60.0},
-        "random-10000": {**row, "method": "random", "units": 10_000, "per_second": 50.0},
-        "resume-asha": {"method": "asha", "units": 1_000, "ray_up_s": 3.0, "ready_s": 1.5},
+        "bare": {"peak_bytes": 2e8, "run": row["run"]},
+        "random-1000": {**row, "per_second": 60.0},
+        "random-10000": {**row, "per_second": 30.0},
+        "resume-asha": {"ray_up_s": 3.0, "ready_s": 1.5, "run": row["run"]},
     }
     lines = control_plane.page(rows)
-    assert "| random | 10000 | 1 | 1 | 50 | 1.2 | 100 | 1 | 0.5 |" in lines
+    assert "| random | 10000 | 1 | 1 | 30 | 100 | 1 | 0.5 |" in lines
+    assert "| asha | 10000 | not measured | - | - | - | - | - |" in lines
     assert "| asha | 1000 | 3 | 1.5 |" in lines
+    assert "| pbt | 1000 | - | - |" in lines
+    assert "| random: cost at 10,000 / at 1,000 | 2 | at most 1.5 | NO | one run |" in lines
+    for method in control_plane.METHODS:
+        assert sum(line.startswith(f"| {method}: ") for line in lines) == 5
+    assert "\n".join(control_plane.page({})).count("not measured") == 6 + 17 + 1
 
 
 def test_a_copy_for_comparison_is_whole(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import sources
 from benchmarks.bounds import Bound, bounds_table, made_in
-from benchmarks.saved_rows import SavedRows
+from benchmarks.saved_rows import SavedRows, SourcesChanged
 
 
 @pytest.fixture
@@ -68,6 +68,17 @@ def test_a_row_of_other_sources_stays_in_the_file_and_off_the_page(
     assert set(saved().current()) == {"theirs"}
     text = saved().write_page(lambda rows: sorted(rows))
     assert text.startswith("theirs\n") and "another machine (1): ours." in text
+
+
+def test_a_row_whose_sources_changed_while_it_was_measured_is_not_saved(
+    project: Path, tmp_path: Path
+) -> None:
+    saved = SavedRows("b", folder=tmp_path, depends_on=lambda row: ["orchestrator"])
+    saved.conditions("a")
+    (project / "orchestrator" / "bayes.py").write_text("", "utf-8")
+    with pytest.raises(SourcesChanged, match="measure it again"):
+        saved.save("a", {})
+    assert saved.rows == {}
 
 
 def test_a_bound_says_in_how_many_runs_its_figures_were_made() -> None:

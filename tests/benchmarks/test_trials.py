@@ -5,15 +5,29 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
+from benchmarks.bounds import Bound
+from benchmarks.saved_rows import SavedRows
+from benchmarks.sources import digest
+from benchmarks.trials import jobs
+from benchmarks.trials.__main__ import rows_to_keep
 from benchmarks.trials.jobs import JOBS, sweep_file
-from benchmarks.trials.measuring import names
+from benchmarks.trials.measuring import depends_on, names
 from benchmarks.trials.processes import run
-from benchmarks.trials.segments import Segment, figures, marked_segments, start_times
-from benchmarks.trials.table import NAMES, PEERS, Bound, bounds, page
+from benchmarks.trials.segments import (
+    Segment,
+    best_marked,
+    checkpoints_marked,
+    figures,
+    marked_segments,
+    start_times,
+)
+from benchmarks.trials.table import NAMES, PEERS, bounds, page
 from search_spaces import read_sweep
 
 
@@ -61,15 +75,18 @@ def test_a_seventh_is_taken_of_the_medians():
 
 def test_the_first_step_is_compared_with_the_sum_of_its_parts():
     parts = {"imports": 3.0, "ray": 2.0}
-    found = bounds("tiny", rows(ours_grid=14.0, ours_pbt=16.0, **parts))[-2:]
-    assert [bound.value for bound in found] == [pytest.approx(1.4), pytest.approx(1.6)]
-    assert [bound.holds for bound in found] == [True, False]
+    found = bounds("tiny", rows(ours_grid=14.0, ours_pbt=16.0, **parts))[-5:]
+    first = {bound.text.partition(":")[0]: bound for bound in found}
+    assert first["ours, grid"].value == pytest.approx(1.4) and first["ours, grid"].holds
+    assert first["ours, pbt"].value == pytest.approx(1.6) and not first["ours, pbt"].holds
+    assert {first[f"ours, {m}"].holds for m in ("random", "bayes", "asha")} == {None}
 
 
 def test_efficiency_counts_only_when_the_floor_trains_three_minutes():
     found = held("ten_seconds", floor=170.0, ours_grid=180.0, ours_bayes=190.0)
     assert found == {
         "seconds of training, by the floor": False,
+        "seconds of the floor's boundary": None,
         "efficiency of grid: floor / ours": True,
         "efficiency of bayes: floor / ours": False,
         "efficiency of pbt: floor / ours": None,
@@ -113,13 +130,80 @@ def test_marks_of_several_processes_in_one_file_are_told_apart(tmp_path):
         {"what": "boundary", "time": 3.0, "pid": 8},
         {"what": "step", "time": 4.0, "pid": 7, "resumed": False},
     ]
-    path = tmp_path / "marks.jsonl"
-    path.write_text("".join(json.dumps(mark) + "\n" for mark in marks), "utf-8")
+    path = written(tmp_path, marks)
     assert marked_segments(path) == [
         Segment(1.0, 7, "trial", [2.0]),
         Segment(1.5, 8, "perturbation", [3.0]),
         Segment(4.0, 7, "trial", []),
     ]
+
+
+def written(folder: Path, marks: list[dict]) -> Path:
+    path = folder / "marks.jsonl"
+    path.write_text("".join(json.dumps(mark) + "\n" for mark in marks), "utf-8")
+    return path
+
+
+def test_checkpoints_and_the_best_accuracy_are_read_from_marks(tmp_path):
+    step = {"what": "step", "time": 1.0, "pid": 7, "resumed": False}
+    evaluated = [
+        {"what": "boundary", "time": t, "pid": 7, "accuracy": a} for t, a in ((2, 0.6), (4, 0.5))
+    ]
+    saved = {"what": "checkpoint", "time": 3.0, "pid": 7}
+    path = written(tmp_path, [step, evaluated[0], saved, evaluated[1], saved])
+    assert checkpoints_marked(path) == 2
+    assert best_marked(path) == 0.6
+    assert marked_segments(path) == [Segment(1.0, 7, "trial", [2, 4])]
+    assert best_marked(written(tmp_path, [step])) is None
+
+
+def test_saved_runs_are_taken_up_again_and_those_of_another_job_are_not(tmp_path):
+    def saved() -> SavedRows:
+        return SavedRows("trials", folder=tmp_path)
+
+    job = JOBS["tiny"]
+    saved().save("floor", {"runs": [{"seconds": 3.0}], "job": job.as_dict()})
+    assert rows_to_keep(saved(), job)["floor"]["runs"] == [{"seconds": 3.0}]
+    assert rows_to_keep(saved(), dataclasses.replace(job, epochs=7)) == {}
+    assert rows_to_keep(saved(), JOBS["ten_seconds"]) == {}
+
+
+def test_a_failed_run_is_counted_and_shown_and_in_no_median():
+    several = rows(ray_pbt=20.0, floor=3.0)
+    several["ray_pbt"]["failures"] = ["took more than 20 minutes"]
+    text = "\n".join(page("tiny", JOBS["tiny"].as_dict(), several))
+    assert "| Ray Tune, function trainable, PBT | 1, 1 failed | 20.00 |" in text
+    assert "Ray Tune, function trainable, PBT: failed: took more than 20 minutes" in text
+
+
+def test_ours_depends_on_the_whole_program_and_a_peer_does_not():
+    ours, peer = depends_on("ours_pbt"), depends_on("ray_pbt")
+    assert {"orchestrator", "search_spaces", "sweeps"} <= set(ours)
+    assert "orchestrator" not in peer and "benchmarks/trials/peers/ray_search.py" in peer
+    assert "benchmarks/trials/table.py" not in ours
+    for name in (*names(JOBS["tiny"]), *names(JOBS["ten_seconds"])):
+        assert len(digest(depends_on(name))) == 16
+
+
+def test_a_command_that_hangs_is_ended_with_all_that_it_started(tmp_path):
+    child = "import time; time.sleep(60)"
+    hanging = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    ran = run([sys.executable, "-c", hanging], tmp_path / "log", limit_s=0.5)
+    assert ran.code is None
+    assert 0.5 <= ran.seconds < 20
+    assert psutil.Process().children(recursive=True) == []
+
+
+def test_a_tiny_job_of_other_values_is_laid_out_anew(tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(jobs, "_make_model", lambda rows, folder: made.append(folder))
+    job = JOBS["tiny"]
+    for wanted in (job, job, dataclasses.replace(job, train_rows=64)):
+        laid = jobs.lay_out(wanted, tmp_path, tmp_path)
+        assert jobs.read_job(tmp_path) == laid
+        lines = (tmp_path / "data" / "train.jsonl").read_text("utf-8").splitlines()
+        assert len(lines) == wanted.train_rows
+    assert len(made) == 2
 
 
 WRITER = """
