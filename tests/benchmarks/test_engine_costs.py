@@ -54,6 +54,48 @@ def test_the_page_has_a_line_for_every_row_and_says_which_were_not_measured() ->
     assert "\n".join(control_plane.page({})).count("not measured") == 6 + 17 + 1
 
 
+def test_an_exploit_beside_the_receivers_own_commit_has_a_bound_of_its_own() -> None:
+    row = {name: 1.0 for name in exploit.SHARES} | {"copy_s": 4.0, "size_bytes": 1.3e9}
+    row |= {f"{name}_spread": [0.9, 1.1] for name in exploit.SHARES}
+    row |= {"cold": 0.9, "warm": 0.25, "beside": 1.25, "repetitions": 6, "run": "2026-01-01T10"}
+    lines = exploit.page({"bert-base": row})
+    assert any(line.endswith("| 1.25 | at most 1 | NO | one run |") for line in lines)
+    assert sum("not measured" in line for line in exploit.page({})) == 3
+
+
+class Asked:
+    """A worker's process that answers at once and keeps what it was asked."""
+
+    def __init__(self, study: Path, asked: list[str]) -> None:
+        self._study = study
+        self._asked = asked
+
+    def ask(self, method: str, *arguments: object) -> object:
+        self._asked.append(method)
+        if method != "commit":
+            return 1.0
+        folder = self._study / f"checkpoint-{len(self._asked)}"
+        folder.mkdir()
+        (folder / "weights").write_bytes(b"w")
+        sizes = {"snapshot_s": 0.1, "commit_s": 0.2, "size_bytes": 1}
+        return {"boundary": 1, "path": folder.name, **sizes}
+
+
+def test_the_copy_takes_turns_at_coming_first_and_the_receiver_saves_before_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(exploit, "copied", lambda folder: float(asked.append("copy") or 1.0))
+    worker = Asked(tmp_path, asked)
+    run, first = exploit.repetition(tmp_path, worker, worker, None)
+    exploits = ["begin", "advance", "submit", "begin", "settle", "advance", "begin", "advance"]
+    assert asked == ["advance", "commit", *exploits, "copy"]
+    assert set(exploit.SHARES) <= set(run)
+    asked.clear()
+    exploit.repetition(tmp_path, worker, worker, first)
+    assert asked == ["advance", "copy", "commit", *exploits]
+
+
 def test_a_copy_for_comparison_is_whole(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
