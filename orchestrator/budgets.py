@@ -57,6 +57,18 @@ def used_up(spec: SweepSpec, state: StudyState, wall_s: float = 0.0) -> str | No
     return None
 
 
+def too_many_failed(spec: SweepSpec, state: StudyState) -> str | None:
+    """That `failures.stop_after` is reached, in words that begin with the key; None: it is not."""
+    limit = spec.failures.stop_after
+    if limit is None:
+        return None
+    failed = len(state.with_state("failed"))
+    if failed < limit:
+        return None
+    trials = "trial" if failed == 1 else "trials"
+    return f"failures.stop_after of {limit} is reached: {failed} {trials} failed"
+
+
 def running_seconds(entries: Iterable[Entry]) -> float:
     """Seconds that a study has run: the sum of its sittings, by the clock of the journal's lines.
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from orchestrator.after_failure import after_failure
-from orchestrator.budgets import no_more_trials, used_up
+from orchestrator.budgets import no_more_trials, too_many_failed, used_up
 from orchestrator.commands import HUNG_AFTER_S, Command, GoOn, Leave, Release, Train
 from orchestrator.events import (
     CheckpointCommitted,
@@ -361,9 +361,6 @@ class Dispatcher:
         )
         self._outbox.append((place.name, Train(segment, place.until, self._hung_after_s)))
 
-    def _open(self) -> list[TrialRecord]:
-        return [self.state.trials[trial] for trial in self.state.open_trials]
-
     def _may_propose(self) -> bool:
         if self._stopping or self._asked or self.state.exhausted:
             return False
@@ -386,11 +383,15 @@ class Dispatcher:
         return given or max(HUNG_AFTER_S, _SLOW_BOUNDARIES * self.state.slowest_s)
 
     def _lose(self, worker: str, failure: TrialFailure) -> None:
-        """Its trial is interrupted; so are those of which it took a checkpoint along."""
+        """Its trial is interrupted; so are those of which it took a checkpoint along.
+
+        One that another worker trains by now needs that checkpoint no more: it copied a donor.
+        """
         place = self._workers[worker]
         hit = {trial for (trial, _), on in self._uncommitted.items() if on == worker}
         hit |= {place.trial} if place.trial is not None else set()
         self._forget_uncommitted(lambda who, at, on: on == worker)
+        hit -= {other.trial for other in self._workers.values() if other is not place}
         at_hand, place.trial = place.trial, None
         place.ending, place.leaving = None, False
         for trial in sorted(hit):
@@ -413,11 +414,10 @@ class Dispatcher:
 
     def _end(self, ending: TrialEnded) -> None:
         self._write(ending)
-        limit = self.spec.failures.stop_after
-        if limit is None or ending.state != "failed" or self._stopping is not None:
+        if ending.state != "failed" or self._stopping is not None:
             return
-        if len(self.state.with_state("failed")) >= limit:
-            self._begin_to_stop(f"{limit} trials failed (failures.stop_after)")
+        if limit := too_many_failed(self.spec, self.state):
+            self._begin_to_stop(limit)
 
     def _end_if_done(self) -> None:
         if self._asked or not self._workers or not all(w.standing for w in self._workers.values()):

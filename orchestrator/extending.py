@@ -15,7 +15,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from orchestrator.budgets import no_more_trials, running_seconds, used_up
+from orchestrator.budgets import no_more_trials, running_seconds, too_many_failed, used_up
 from orchestrator.driver import boundaries_of
 from orchestrator.errors import StudyError
 from orchestrator.events import TrialExtended
@@ -39,6 +39,7 @@ def going_on(study: StudyResult, overrides: Sequence[str]) -> tuple[SweepSpec, d
     changes = read_changes(study.spec, overrides)
     spec, state = changed(study.spec, changes), study.state
     limit = used_up(spec, state, running_seconds(study.contents.entries))
+    limit = limit or too_many_failed(spec, state)
     if limit is not None:
         raise StudyError(
             f"{study.folder}: {limit}.",

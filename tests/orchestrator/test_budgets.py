@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from orchestrator.budgets import no_more_trials, running_seconds, used_up
+from orchestrator.errors import StudyError
 from orchestrator.events import (
     CheckpointLost,
     Decided,
@@ -20,7 +22,9 @@ from orchestrator.events import (
     TrialInterrupted,
     TrialProposed,
 )
-from orchestrator.journal import Entry
+from orchestrator.extending import going_on
+from orchestrator.journal import Contents, Entry
+from orchestrator.results import StudyResult
 from orchestrator.retention import Retention
 from orchestrator.schedulers import make_scheduler
 from orchestrator.state import StudyState
@@ -198,3 +202,24 @@ def test_a_finished_members_last_checkpoint_is_kept_for_that() -> None:
     for trial in state.trials:
         assert state.standing(trial).boundary == 4
         assert state.standing(trial).checkpoint not in deleted
+
+
+# Trials that fail ---------------------------------------------------------------------------
+
+
+def test_a_study_that_stopped_after_too_many_failures_goes_on_only_with_a_higher_limit() -> None:
+    spec = sweep(run_cap=9, failures={"stop_after": 2})
+    world = World(spec)
+    world.ready("a")
+    for _ in range(2):
+        world.take("a")
+        world.fail("a")
+    world.run("a")
+    reason = "failures.stop_after of 2 is reached: 2 trials failed"
+    assert (world.state.state, world.state.reason) == ("stopped", reason)
+    entries = tuple(Entry(n, 0.0, event) for n, event in enumerate(world.journal))
+    study = StudyResult(Path("s"), spec, world.state, Contents(entries, 0, 0), running=None)
+    with pytest.raises(StudyError, match=r"--set failures\.stop_after=") as raised:
+        going_on(study, [])
+    assert reason in str(raised.value)
+    assert going_on(study, ["failures.stop_after=3"])[1] == {"failures.stop_after": 3}

@@ -463,3 +463,28 @@ def test_a_metric_that_nobody_computes_ends_the_study_at_its_first_boundary() ->
     world.run("a", "b")
     assert (world.state.state, world.state.reason) == ("failed", "boom")
     assert [t.failure for t in world.state.trials.values()] == ["code", "code"]
+
+
+def test_a_worker_that_dies_with_an_old_commit_does_not_hit_the_trial_that_another_trains() -> None:
+    spec = population(2, synchronous=True)
+    spec = spec.model_copy(update={"failures": spec.failures.model_copy(update={"max_retries": 0})})
+    world = World(spec, value=lambda t, c, b: float(t))
+    world.ready("w0")
+    world.take("w0")
+    world.report("w0")  # 0000 is to copy 0001, and its own commit of boundary 1 never comes
+    first = world.at["w0"][0]
+    assert first.trial == "0000"
+    world.take("w0")
+    assert world.at["w0"][0].trial == "0001"
+    world.boundary("w0")
+    world.ready("w1")
+    for worker in ("w0", "w1"):
+        while world.take(worker) is not None:
+            pass
+    holders = {segment.trial: worker for worker, (segment, _) in world.at.items()}
+    assert holders["0000"] == "w1"
+    world.lose("w0")
+    assert world.state.trials["0000"].retries == 0
+    assert world.state.trials["0000"].state == "running"
+    world.run("w1")
+    assert world.state.trials["0000"].state == "finished"
