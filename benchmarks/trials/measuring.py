@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from benchmarks.sources import PROGRAM, ROOT
 from benchmarks.trials import ours
 from benchmarks.trials.floor import FLOOR
-from benchmarks.trials.jobs import Job
+from benchmarks.trials.jobs import TINY_JOB_SOURCES, Job
 from benchmarks.trials.peers import syne_environment
 from benchmarks.trials.processes import LIMIT_S, Ran, run
 from benchmarks.trials.segments import (
@@ -58,13 +59,17 @@ def names(job: Job) -> list[str]:
 
 
 def depends_on(name: str) -> tuple[str, ...]:
-    """The sources that a row's figures depend on: ours, the floor's on all of the program."""
-    parts = Path(__file__).parent.rglob("*.py")
-    # What only prints may change without a measurement's being made again.
-    files = (f.relative_to(ROOT).as_posix() for f in parts if f.name != "table.py")
+    """The sources that a row's figures depend on: ours and the floor's on all of the program.
+
+    What only prints or goes round is not among them, nor is a peer among those of ours.
+    """
+    here = "benchmarks/trials"
+    names = ("jobs", "marks", "measuring", "processes", "segments")
+    files = tuple(f"{here}/{name}.py" for name in names)
     if name in PEERS:
-        return (*files, "orchestrator/tasks/toy.py", "orchestrator/tasks/tokenizer.py")
-    return (*files, *PROGRAM, "benchmarks/plain_ray.py")
+        return (*files, f"{here}/peers", *TINY_JOB_SOURCES)
+    mine = (f"{here}/{name}.py" for name in ("floor", "ours", "unavoidable"))
+    return (*files, *mine, *PROGRAM, "benchmarks/plain_ray.py")
 
 
 def note(name: str) -> str:
@@ -162,7 +167,7 @@ def _run(command: list[str], folder: Path) -> Ran:
     return ran
 
 
-def _took(ran: Ran, workers: set[int] = frozenset()) -> dict[str, Any]:
+def _took(ran: Ran, workers: Collection[int] = ()) -> dict[str, Any]:
     peaks = [ran.peak_bytes[pid] for pid in workers if pid in ran.peak_bytes]
     return {
         "written_bytes": ran.written_bytes,
