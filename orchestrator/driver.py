@@ -366,8 +366,10 @@ class Driver:
             raise Interrupted(number, f"interrupted by {name_of(number)} before the study began.")
 
     def _kill_all(self) -> None:
-        self._workers.end()
-        self._ray.kill()
+        try:
+            self._workers.end()
+        finally:
+            self._ray.kill()
 
 
 def stop_request(folder: Path) -> Path:

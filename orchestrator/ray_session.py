@@ -128,7 +128,7 @@ class RaySession:
         for process in [*self._processes]:
             try:
                 process.kill()
-            except psutil.NoSuchProcess:
+            except psutil.Error:
                 continue
 
     def _work(self) -> None:

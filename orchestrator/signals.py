@@ -51,8 +51,10 @@ class Signals:
 
     def _arrived(self, number: int, frame: Any) -> None:
         if self.number is not None:
-            self._at_once()
-            os._exit(128 + number)
+            try:
+                self._at_once()
+            finally:  # whatever went wrong in it: a second signal is not asked for twice
+                os._exit(128 + number)
         self.number = number
         self._told(number)
 

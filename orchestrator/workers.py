@@ -15,6 +15,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
+
 from orchestrator.disk import disk_error
 from orchestrator.dispatch import Dispatcher
 from orchestrator.errors import DiskFull, StudyError
@@ -59,6 +61,7 @@ class Workers:
         self._pids: dict[str, tuple[str, int]] = {}
         self._stillborn = 0
         self._kernel_kills = KernelKills()
+        self._here = local_addresses()
 
     def open(self, dispatcher: Dispatcher) -> None:
         """The study has begun: those that wait are handed over, the others as they come."""
@@ -83,7 +86,8 @@ class Workers:
             case {"what": "unfit", "error": kind, "rule": rule, "mend": mend}:
                 if self._dispatcher is None:
                     raise _UNFIT[kind](rule, mend=mend)
-                raise StudyError(
+                error = DiskFull if kind == "DiskFull" else StudyError
+                raise error(
                     f"a worker that started later cannot train: {rule}",
                     mend=f"{mend} Then go on with `sweep resume {self._folder}`.",
                 )
@@ -104,10 +108,10 @@ class Workers:
 
     def end(self) -> None:
         """End this machine's workers by process id; others end with their Ray session."""
-        here = local_addresses()
-        for node, pid in self._pids.values():
-            if node in here:
-                with contextlib.suppress(ProcessLookupError):
+        # A copy: a signal's handler may be here while Ray Tune's thread notes another worker.
+        for node, pid in [*self._pids.values()]:
+            if node in self._here:
+                with contextlib.suppress(OSError):  # gone, or another's by now: on to the next
                     os.kill(pid, signal.SIGKILL)
 
     def _ready(self, worker: str, message: Message) -> None:
@@ -155,7 +159,7 @@ class Workers:
             if stacks:
                 message = f"training made no progress until its process {pid} on {node} was ended"
                 return TrialFailure(kind="hung", message=message, log=stacks)
-        by_kernel = self._kernel_kills.any_new() and node in local_addresses()
+        by_kernel = self._kernel_kills.any_new() and node in self._here
         if by_kernel or ended_by_ray(text):
             who = "the kernel" if by_kernel else "Ray"
             message = f"memory ran out on {node}: {who} ended the worker process {pid}"
@@ -181,8 +185,13 @@ def _hand_over(dispatcher: Dispatcher, worker: str, message: Message) -> None:
 
 
 def local_addresses() -> set[str]:
-    """Names and addresses under which Ray may know this machine."""
-    here = {"127.0.0.1", socket.gethostname()}
+    """Names and addresses under which Ray may know this machine.
+
+    Those of its interfaces. Looking its own name up would give 127.0.1.1 on many an ordinary
+    network, where Ray takes the interface's address, and may wait for a name server.
+    """
+    here = {"127.0.0.1", "::1", socket.gethostname()}
     with contextlib.suppress(OSError):
-        here.add(socket.gethostbyname(socket.gethostname()))
+        for entries in psutil.net_if_addrs().values():
+            here.update(entry.address.partition("%")[0] for entry in entries)
     return here

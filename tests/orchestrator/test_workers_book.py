@@ -1,0 +1,219 @@
+"""What the driver's book of its workers makes of their messages, and whom it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psutil
+import pytest
+
+from orchestrator.errors import DiskFull, StudyError
+from orchestrator.segment import TrialFailure
+from orchestrator.tasks.errors import ERRORS
+from orchestrator.workers import Workers, local_addresses
+
+LAN = "192.168.7.20"
+
+
+class Dispatching:
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        self.state = SimpleNamespace(open_trials=())
+        self.told: list[tuple[Any, ...]] = []
+
+    def worker_ready(self, worker: str, pid: int, node: str) -> None:
+        self.told.append(("ready", worker, pid, node))
+
+    def worker_lost(self, worker: str, failure: TrialFailure) -> None:
+        self.told.append(("lost", worker, failure.kind))
+
+
+def workers(tmp_path: Path, **given: Any) -> Workers:
+    return Workers(tmp_path, lambda text: None, lambda: True, **given)
+
+
+def ready(pid: int, node: str = LAN, rows: int = 8) -> dict[str, Any]:
+    return {
+        "what": "ready",
+        "pid": pid,
+        "node": node,
+        "address": f"w/{node}/{pid}",
+        "readiness": {"rows": rows},
+    }
+
+
+LOST = {"what": "lost", "text": "The actor died."}
+
+
+@pytest.fixture
+def network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian's: the hosts file says 127.0.1.1, Ray takes the address of the network."""
+
+    def never(name: str) -> str:
+        raise AssertionError("a name server may take a minute to answer")
+
+    entry = SimpleNamespace
+    monkeypatch.setattr(socket, "gethostbyname", never)
+    monkeypatch.setattr(
+        psutil,
+        "net_if_addrs",
+        lambda: {
+            "lo": [entry(address="127.0.0.1"), entry(address="::1")],
+            "eth0": [entry(address=LAN), entry(address="fe80::1%eth0")],
+        },
+    )
+
+
+@pytest.fixture
+def killed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    pids: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: pids.append(pid))
+    return pids
+
+
+@pytest.mark.usefixtures("network")
+def test_this_machine_is_known_by_every_address_of_its_interfaces() -> None:
+    assert {"127.0.0.1", "::1", LAN, "fe80::1", socket.gethostname()} <= local_addresses()
+
+
+def test_without_a_list_of_interfaces_the_loopback_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused() -> None:
+        raise PermissionError(13, "denied")
+
+    monkeypatch.setattr(psutil, "net_if_addrs", refused)
+    assert "127.0.0.1" in local_addresses()
+
+
+@pytest.mark.usefixtures("network")
+def test_only_workers_of_this_machine_are_ended(tmp_path: Path, killed: list[int]) -> None:
+    book = workers(tmp_path)
+    book.handle("a", ready(101))
+    book.handle("b", ready(102, node="192.168.7.21"))
+    book.handle("c", ready(103, node="127.0.0.1"))
+    book.end()
+    assert killed == [101, 103]
+
+
+@pytest.mark.usefixtures("network")
+def test_interfaces_are_read_once_when_the_book_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed: list[int]
+) -> None:
+    book = workers(tmp_path)
+    monkeypatch.setattr(psutil, "net_if_addrs", dict)
+    book.handle("a", ready(101))
+    book.end()
+    assert killed == [101]
+
+
+@pytest.mark.usefixtures("network")
+def test_a_worker_that_cannot_be_ended_and_a_book_that_changes_spare_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = workers(tmp_path)
+    for number, name in enumerate("abc", 101):
+        book.handle(name, ready(number))
+    tried: list[int] = []
+
+    def kill(pid: int, number: int) -> None:
+        assert number == signal.SIGKILL
+        tried.append(pid)
+        book.handle(f"new-{pid}", ready(pid + 100))  # as Ray Tune's thread may
+        raise ProcessLookupError if pid == 101 else PermissionError
+
+    monkeypatch.setattr(os, "kill", kill)
+    book.end()
+    assert tried == [101, 102, 103]
+
+
+def test_a_worker_that_is_ready_before_the_start_waits_for_it(tmp_path: Path) -> None:
+    book, dispatching = workers(tmp_path), Dispatching()
+    book.handle("a", ready(101))
+    assert book.prepared.is_set()
+    assert book.readiness.rows == 8
+    book.open(dispatching)  # type: ignore[arg-type]
+    book.handle("b", ready(102))
+    assert dispatching.told == [("ready", "a", 101, LAN), ("ready", "b", 102, LAN)]
+
+
+def test_a_worker_that_is_lost_before_the_start_is_forgotten(tmp_path: Path) -> None:
+    book, dispatching = workers(tmp_path), Dispatching()
+    book.handle("a", ready(101))
+    book.handle("a", LOST)
+    book.open(dispatching)  # type: ignore[arg-type]
+    assert dispatching.told == []
+    book.handle("b", ready(102))
+    book.handle("b", LOST)
+    assert dispatching.told == [("ready", "b", 102, LAN), ("lost", "b", "infrastructure")]
+
+
+def test_three_workers_in_a_row_that_die_before_they_are_ready_end_the_study(
+    tmp_path: Path,
+) -> None:
+    book = workers(tmp_path)
+    for name in "ab":
+        book.handle(name, LOST)
+    book.handle("c", ready(101))  # one that gets ready begins the count again
+    for name in "de":
+        book.handle(name, LOST)
+    with pytest.raises(StudyError, match=r"3 in a row. The actor died."):
+        book.handle("f", LOST)
+
+
+def test_a_cluster_that_does_not_answer_is_not_the_workers_fault(tmp_path: Path) -> None:
+    book = Workers(tmp_path, lambda text: None, lambda: False)
+    for name in "abcd":
+        book.handle(name, LOST)
+
+
+def test_a_node_that_finds_other_rows_is_refused(tmp_path: Path) -> None:
+    book = workers(tmp_path)
+    book.handle("a", ready(101, rows=8))
+    with pytest.raises(StudyError, match=r"10\.0\.0\.9 has 7 rows to train on, another node 8"):
+        book.handle("b", ready(102, node="10.0.0.9", rows=7))
+
+
+def unfit(error: str) -> dict[str, str]:
+    return {"what": "unfit", "error": error, "rule": "it does not fit.", "mend": "do this."}
+
+
+@pytest.mark.parametrize("kind", sorted(ERRORS))
+def test_data_that_cannot_be_used_is_told_as_such_before_the_start_only(
+    tmp_path: Path, kind: str
+) -> None:
+    book = workers(tmp_path)
+    with pytest.raises(ERRORS[kind], match="it does not fit") as refused:
+        book.handle("a", unfit(kind))
+    assert refused.value.exit_code == ERRORS[kind].exit_code
+    book.open(Dispatching())  # type: ignore[arg-type]
+    with pytest.raises(StudyError, match=r"started later cannot train.*\n.*sweep resume") as later:
+        book.handle("b", unfit(kind))
+    assert later.value.exit_code == 1
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_worker_without_room_ends_the_study_with_the_disk_s_exit_code(
+    tmp_path: Path, begun: bool
+) -> None:
+    book = workers(tmp_path)
+    if begun:
+        book.open(Dispatching())  # type: ignore[arg-type]
+    with pytest.raises(DiskFull, match="it does not fit") as refused:
+        book.handle("a", unfit("DiskFull"))
+    assert refused.value.exit_code == 6
+
+
+def test_what_nobody_expects_is_told(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="before the start"):
+        workers(tmp_path).handle("a", {"what": "reported"})
+    book = workers(tmp_path)
+    book.open(Dispatching())  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError, match="sent what nobody knows"):
+        book.handle("a", {"what": "sings"})
