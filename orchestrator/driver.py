@@ -198,6 +198,7 @@ class Driver:
         if self._journal is None:
             return
         self._journal.check()
+        self._workers.watch_memory()
         if self._ray.is_gone():
             self._end_without_cluster()
         try:

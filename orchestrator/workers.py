@@ -37,6 +37,7 @@ class Workers:
         folder: the study's.
         on_notice: takes sentences for a person.
         answers: whether the cluster is still there.
+        kernel_kills: knows what the kernel ended; None: this machine's.
 
     Attributes:
         prepared: set once a worker has prepared the data.
@@ -49,6 +50,7 @@ class Workers:
         folder: Path,
         on_notice: Callable[[str], None],
         answers: Callable[[], bool],
+        kernel_kills: KernelKills | None = None,
     ) -> None:
         self.prepared = threading.Event()
         self.readiness = Readiness(rows=0)
@@ -60,7 +62,7 @@ class Workers:
         self._waiting: dict[str, Message] = {}
         self._pids: dict[str, tuple[str, int]] = {}
         self._stillborn = 0
-        self._kernel_kills = KernelKills()
+        self._kernel_kills = kernel_kills or KernelKills()
         self._here = local_addresses()
 
     def open(self, dispatcher: Dispatcher) -> None:
@@ -105,6 +107,10 @@ class Workers:
                 _hand_over(self._dispatcher, worker, message)
             case _:
                 raise RuntimeError(f"worker {worker} said this before the start: {message}")
+
+    def watch_memory(self) -> None:
+        """Note what the kernel ended; called every second or so while the study runs."""
+        self._kernel_kills.sample()
 
     def end(self) -> None:
         """End this machine's workers by process id; others end with their Ray session."""
@@ -159,7 +165,7 @@ class Workers:
             if stacks:
                 message = f"training made no progress until its process {pid} on {node} was ended"
                 return TrialFailure(kind="hung", message=message, log=stacks)
-        by_kernel = self._kernel_kills.any_new() and node in self._here
+        by_kernel = self._kernel_kills.any_recent() and node in self._here
         if by_kernel or ended_by_ray(text):
             who = "the kernel" if by_kernel else "Ray"
             message = f"memory ran out on {node}: {who} ended the worker process {pid}"

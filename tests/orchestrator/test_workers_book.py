@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from orchestrator.errors import DiskFull, StudyError
+from orchestrator.memory_kills import KernelKills
 from orchestrator.segment import TrialFailure
 from orchestrator.tasks.errors import ERRORS
 from orchestrator.workers import Workers, local_addresses
@@ -217,3 +218,24 @@ def test_what_nobody_expects_is_told(tmp_path: Path) -> None:
     book.open(Dispatching())  # type: ignore[arg-type]
     with pytest.raises(RuntimeError, match="sent what nobody knows"):
         book.handle("a", {"what": "sings"})
+
+
+@pytest.mark.usefixtures("network")
+def test_only_a_kill_of_the_last_seconds_makes_a_death_one_of_memory(tmp_path: Path) -> None:
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self" / "cgroup").write_text("0::/\n")
+    counter = tmp_path / "memory.events"
+    counter.write_text("oom_kill 0\n")
+    now = [0.0]
+    kills = KernelKills(tmp_path, tmp_path, clock=lambda: now[0])
+    book, dispatching = workers(tmp_path, kernel_kills=kills), Dispatching()
+    book.open(dispatching)  # type: ignore[arg-type]
+    counter.write_text("oom_kill 1\n")
+    for name, node in (("a", LAN), ("b", "192.168.7.21"), ("c", LAN)):
+        book.handle(name, ready(101, node=node))
+        book.handle(name, LOST)
+        for _ in range(10 if name == "b" else 0):
+            now[0] += 1
+            book.watch_memory()
+    lost = [told[2] for told in dispatching.told if told[0] == "lost"]
+    assert lost == ["out_of_memory", "infrastructure", "infrastructure"]
