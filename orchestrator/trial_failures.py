@@ -33,6 +33,8 @@ def trial_error(error: BaseException, log: str) -> TrialError:
         return TrialError("out_of_memory", message, log)
     if isinstance(error, RuntimeError) and any(words in text.lower() for words in _OUT_OF_MEMORY):
         return TrialError("out_of_memory", message, log)
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:  # a fork of those that load data
+        return TrialError("out_of_memory", message, log)
     if isinstance(error, OSError) and error.errno in _NO_SPACE:
         return TrialError("disk_full", message, log)
     return TrialError("code", message, log)

@@ -659,6 +659,7 @@ def test_a_trial_with_a_smaller_batch_makes_the_same_steps_on_the_same_rows(
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"), "out_of_memory"),
         (MemoryError(), "out_of_memory"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "out_of_memory"),
+        (OSError(12, "Cannot allocate memory"), "out_of_memory"),
         (RuntimeError("shapes"), "code"),
         (OSError(28, "No space left on device"), "disk_full"),
         (FileNotFoundError(2, "No such file"), "code"),
