@@ -10,7 +10,7 @@ import os
 import shutil
 from pathlib import Path, PurePosixPath
 
-from orchestrator.manifest import MANIFEST, verify
+from orchestrator.manifest import MANIFEST, CheckpointUnreadable, verify
 
 _FOR_TRAINING = (MANIFEST, "state.json", "trainer_state.json")
 _PICKLES = (".bin", ".pkl", ".pt", ".pth")
@@ -26,10 +26,14 @@ def link_model(checkpoint: Path, target: Path) -> Path:
 
     Raises:
         CheckpointError: the checkpoint is damaged.
-        OSError: the folder cannot be written.
+        OSError: the folder cannot be written, or the checkpoint not read.
     """
     shutil.rmtree(target, ignore_errors=True)
-    for name in filter(is_model_file, verify(checkpoint).files):
+    try:
+        files = verify(checkpoint).files
+    except CheckpointUnreadable as error:
+        raise OSError(error.rule) from error
+    for name in filter(is_model_file, files):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         try:
             os.link(checkpoint / name, target / name)

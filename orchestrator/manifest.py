@@ -2,7 +2,8 @@
 
 Knows nothing of what the files hold. A folder is a checkpoint when its manifest is there and
 every file is as it says, no more and no fewer: a file that somebody added could be read in place
-of one of ours.
+of one of ours. What the file system does not let us read is neither good nor bad: a network that
+stutters must cost no checkpoint.
 """
 
 from __future__ import annotations
@@ -14,13 +15,17 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.errors import StudyError
+from orchestrator.errors import StudyError, StudyUnreadable
 
 MANIFEST = "manifest.json"
 
 
 class CheckpointError(StudyError):
     """A checkpoint is not what was committed; the message names the bad file."""
+
+
+class CheckpointUnreadable(StudyUnreadable):
+    """A file is there, but the file system does not give it; it says nothing of the checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,7 @@ def verify(folder: Path, sha256: str | None = None) -> Manifest:
 
     Raises:
         CheckpointError: the checkpoint or one of its files is missing, damaged, or foreign.
+        CheckpointUnreadable: whether it is cannot be told.
     """
     manifest = _read_manifest(folder)
     if sha256 is not None and manifest.sha256 != sha256:
@@ -69,7 +75,11 @@ def verify(folder: Path, sha256: str | None = None) -> Manifest:
             f"{manifest.sha256}, the journal says {sha256}",
             mend="use the checkpoint before it",
         )
-    for name in sorted(manifest.files.keys() | _file_names(folder)):
+    try:
+        found = _file_names(folder)
+    except OSError as error:
+        raise _unread(Path(error.filename or folder), error, "a folder of it") from error
+    for name in sorted(manifest.files.keys() | found):
         _verify_file(folder, name, manifest.files.get(name))
     return manifest
 
@@ -90,11 +100,8 @@ def _read_manifest(folder: Path) -> Manifest:
     try:
         raw = (folder / MANIFEST).read_bytes()
     except OSError as error:
-        raise CheckpointError(
-            f"{folder / MANIFEST} cannot be read ({error.strerror}): no checkpoint was committed "
-            "here, or it was deleted",
-            mend="use the checkpoint before it",
-        ) from error
+        told = "no checkpoint was committed here, or it was deleted"
+        raise _unread(folder / MANIFEST, error, told) from error
     try:
         listed = json.loads(raw)["files"]
         files = {str(name): (int(f["size"]), str(f["sha256"])) for name, f in listed.items()}
@@ -113,6 +120,21 @@ def _damaged(folder: Path) -> CheckpointError:
     )
 
 
+def _unread(path: Path, error: OSError, told: str) -> StudyError:
+    """What it means that a file cannot be read: it is not there, or nobody knows."""
+    if isinstance(error, FileNotFoundError):
+        return CheckpointError(f"{path} is missing; {told}", mend="use the checkpoint before it")
+    if isinstance(error, NotADirectoryError | IsADirectoryError):
+        return CheckpointError(
+            f"{path} is not a plain file; {told}", mend="use the checkpoint before it"
+        )
+    return CheckpointUnreadable(
+        f"{path} cannot be read ({error.strerror}), so nobody knows whether it is whole; {told}.",
+        mend="nothing was changed: try again once the file can be read, or delete it if it never"
+        " will be.",
+    )
+
+
 def _verify_file(folder: Path, name: str, committed: tuple[int, str] | None) -> None:
     path = folder / name
     if committed is None:
@@ -124,11 +146,8 @@ def _verify_file(folder: Path, name: str, committed: tuple[int, str] | None) -> 
         is_file = stat.S_ISREG(path.lstat().st_mode)
         found = _digest(path) if is_file else None
     except OSError as error:
-        problem = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
-        raise CheckpointError(
-            f"{path} {problem}; the manifest lists it with {committed[0]} bytes",
-            mend="use the checkpoint before it",
-        ) from error
+        told = f"the manifest lists it with {committed[0]} bytes"
+        raise _unread(path, error, told) from error
     if found is None:
         raise CheckpointError(f"{path} is not a plain file", mend="use the checkpoint before it")
     if found != committed:
@@ -142,11 +161,15 @@ def _verify_file(folder: Path, name: str, committed: tuple[int, str] | None) -> 
 
 def _file_names(folder: Path) -> set[str]:
     names: set[str] = set()
-    for parent, folders, files in os.walk(folder):
+    for parent, folders, files in os.walk(folder, onerror=_raise):
         here = Path(parent).relative_to(folder)
         links = [name for name in folders if (Path(parent) / name).is_symlink()]
         names.update((here / name).as_posix() for name in (*files, *links))
     return names - {MANIFEST}
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _digest(path: Path, *, sync: bool = False) -> tuple[int, str]:

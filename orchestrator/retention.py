@@ -1,14 +1,21 @@
 """Which committed checkpoints nobody refers to any more.
 
-Only names them; deleting is the caller's. References are counted over what the state knows: the
-study's best, each trial's best of its lineage, where each open trial can be taken up (with the
-best that comes along, and the checkpoint before it), what the scheduler may still hand to a
-receiver, and the last one of each finished member of a population, which can be extended.
+Only names them; deleting is the caller's. One that was found damaged is never named. References
+are counted over what the state knows: the study's best, each trial's best of its lineage, where
+each open trial can be taken up (with the best that comes along, and the checkpoint before it),
+what the scheduler may still hand to a receiver, and the last one of each finished member of a
+population, which can be extended.
 """
 
 from __future__ import annotations
 
-from orchestrator.events import CheckpointCommitted, Event, Reported, SegmentStarted
+from orchestrator.events import (
+    CheckpointCommitted,
+    CheckpointLost,
+    Event,
+    Reported,
+    SegmentStarted,
+)
 from orchestrator.schedulers import Scheduler
 from orchestrator.state import StudyState, TrialRecord
 
@@ -35,6 +42,8 @@ class Retention:
             self._touched[trial] = None
         if isinstance(event, SegmentStarted) and event.start_trial:
             self._touched[event.start_trial] = None
+        if isinstance(event, CheckpointLost):  # passed over: whoever damaged it may want to look
+            self._kept.get(event.trial, {}).pop(event.path, None)
         if isinstance(event, CheckpointCommitted):
             self._kept.setdefault(event.trial, {})[event.path] = event
             if self._state.best and self._state.best.checkpoint == event.path:

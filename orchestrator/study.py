@@ -129,7 +129,8 @@ def resume_study(
     Raises:
         SpecError: a key may not change, or a value does not fit.
         StudyTaken: another process writes to it.
-        StudyUnreadable: its state cannot be read; nothing was changed.
+        StudyUnreadable: its state, or a checkpoint that it needs, cannot be read; nothing was
+            changed.
         StudyError: it has come to its end, or see `orchestrator.errors`.
     """
     before = read_study(folder)
@@ -236,6 +237,9 @@ def damaged_checkpoints(
     Args:
         study: as it was read.
         state: of the study, if more is known than was read; the losses are folded in.
+
+    Raises:
+        CheckpointUnreadable: whether one is damaged cannot be told.
     """
     state = state or StudyState.of(entry.event for entry in study.contents.entries)
     lost: list[CheckpointLost] = []

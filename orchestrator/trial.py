@@ -14,6 +14,7 @@ from pathlib import Path
 from orchestrator.checkpoints import CheckpointError, is_committed, verify
 from orchestrator.errors import TrialError
 from orchestrator.host_memory import HostMemory
+from orchestrator.manifest import CheckpointUnreadable
 from orchestrator.segment import Best, BoundaryReport, Readiness, Segment
 from orchestrator.snapshot import Snapshot, take_snapshot
 from orchestrator.tasks import Prepared, Task, TaskError, make_task
@@ -118,7 +119,7 @@ class Rank:
                 raise
             try:
                 verify(self._study_folder / segment.checkpoint)
-            except CheckpointError as damage:  # not the trial's fault, and better told
+            except (CheckpointError, CheckpointUnreadable) as damage:  # not the trial's fault
                 raise TrialError("infrastructure", damage.rule, error.log) from error
             raise
 

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from orchestrator.best_model import is_model_file
 from orchestrator.checkpoints import MANIFEST, CheckpointError, Manifest, verify
 from orchestrator.errors import DiskFull, StudyUnreadable
+from orchestrator.manifest import CheckpointUnreadable
 from orchestrator.results import StudyResult
 from orchestrator.state import StudyBest, TrialRecord
 from sweeps.model_card import model_card
@@ -33,7 +34,8 @@ def export_best(result: StudyResult, target: Path) -> tuple[StudyBest, tuple[str
         target: must not exist, or be an empty folder.
 
     Returns:
-        What was exported, and a sentence for each better checkpoint that is damaged.
+        What was exported, and a sentence for each better checkpoint that is damaged or
+        cannot be read.
 
     Raises:
         UsageError: the target is taken or cannot be written.
@@ -50,7 +52,7 @@ def export_best(result: StudyResult, target: Path) -> tuple[StudyBest, tuple[str
         folder = result.folder / best.checkpoint
         try:
             manifest = _whole(result.folder, folder, sha256)
-        except CheckpointError as error:
+        except (CheckpointError, CheckpointUnreadable) as error:
             damaged.append(error.rule)
             continue
         _write(folder, manifest, target, model_card(result, best))

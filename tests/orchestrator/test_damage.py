@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from orchestrator.checkpoints import commit
+from orchestrator.errors import StudyUnreadable
 from orchestrator.events import CheckpointCommitted
 from orchestrator.journal import Contents, Entry
 from orchestrator.results import StudyResult
@@ -70,3 +76,33 @@ def test_when_the_newest_is_damaged_the_one_before_is_verified_too(tmp_path: Pat
     spoil(study, "0001", 2)
     spoil(study, "0001", 1)
     assert named(study)[-2:] == [("0001", 2), ("0001", 1)]
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES])
+@pytest.mark.parametrize("file", ["weights", "manifest.json"])
+def test_a_file_that_cannot_be_read_is_no_lost_checkpoint_and_ends_the_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, number: int
+) -> None:
+    study = interrupted_study(tmp_path)
+    opened = Path.open
+
+    def failing(path: Path, *arguments: Any, **keys: Any) -> Any:
+        if path.name == file:
+            raise OSError(number, os.strerror(number), str(path))
+        return opened(path, *arguments, **keys)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", failing)
+        patch.setattr(Path, "read_bytes", lambda path: failing(path, "rb").read())
+        with pytest.raises(StudyUnreadable, match=f"{file} cannot be read"):
+            damaged_checkpoints(study)
+    assert named(study) == []
+
+
+def test_a_file_that_is_gone_is_a_lost_checkpoint(tmp_path: Path) -> None:
+    study = interrupted_study(tmp_path)
+    path = study.folder / study.state.trials["0001"].checkpoints[2].path
+    (path / "weights").unlink()
+    assert ("0001", 2) in named(study)
+    (path / "manifest.json").unlink()
+    assert ("0001", 2) in named(study)

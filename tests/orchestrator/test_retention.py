@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from orchestrator.events import CheckpointCommitted, Decided, Event, Reported, SegmentStarted
+from orchestrator.events import (
+    CheckpointCommitted,
+    CheckpointLost,
+    Decided,
+    Event,
+    Reported,
+    SegmentStarted,
+    StudyResumed,
+)
 from search_spaces import SweepSpec
 from tests.orchestrator.world import World, population, sweep
 
@@ -115,3 +123,21 @@ def test_the_best_is_kept_wherever_it_came(spec: SweepSpec, curve: str) -> None:
         assert {t.best.checkpoint for t in world.state.trials.values() if t.best} <= world.disk
         if curve == "tied":
             assert best.boundary == 1
+
+
+@pytest.mark.parametrize("spec", [sweep(), population(4)], ids=["random", "pbt"])
+def test_a_damaged_checkpoint_is_passed_over_and_not_deleted(spec: SweepSpec) -> None:
+    first = World(spec)
+    first.ready("a")
+    first.take("a")
+    for _ in range(2 if spec.method == "random" else 1):
+        first.boundary("a")
+    commit = first.of(CheckpointCommitted)[-1]
+    lost = CheckpointLost(
+        trial=commit.trial, boundary=commit.boundary, path=commit.path, reason="damaged"
+    )
+    world = World(spec, history=first.journal, resumed=[StudyResumed(), lost])
+    world.ready("a")
+    world.run("a")
+    assert world.state.state == "finished"
+    assert commit.path in world.disk
