@@ -4,8 +4,8 @@ It knows nothing of what the events mean (`state.py` folds them), and of who may
 the lock says (`lock.py`). One JSON object a line: a sequence number, the writer's clock and
 epoch, the event, and a CRC-32 of all that stands before it. Every append ends in fsync, so an
 event that was returned from is on disk. A torn last line is what a kill in mid-write leaves: it
-is dropped and reported. Damage before it means that somebody or something else wrote: nothing is
-guessed, reading stops (exit 5). Sequence numbers order events; clocks are for people.
+is dropped and reported. Damage before it, or a last line that is whole and cannot be, means that
+somebody or something else wrote: nothing is guessed, reading stops (exit 5). Sequence numbers order events; clocks are for people.
 
 Each writer has a higher epoch than the one before. Where machines share a file system a writer
 may be taken for dead, wake up and write once more. So it asks before and after each append
@@ -32,8 +32,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from orchestrator.errors import StudyUnreadable
-from orchestrator.events import Event, event_from_dict
+from orchestrator.events import KINDS, Event, event_from_dict
 from orchestrator.manifest import sync_folder
+from search_spaces.errors import printable
 from search_spaces.parts import NAME
 from search_spaces.secrets import scrubbed
 
@@ -73,6 +74,14 @@ class Contents:
         return self.entries[-1].epoch
 
 
+class _Torn(ValueError):
+    """A line's checksum does not match."""
+
+
+class _FromNewerVersion(ValueError):
+    """A whole line whose event this version does not know."""
+
+
 class Guard(Protocol):
     """What says whether this process may still write: a `StudyLock`."""
 
@@ -107,14 +116,18 @@ def _decode(line: bytes) -> Entry:
     """Read one line without its newline; ValueError says what is wrong with it."""
     body, crc = line[:-_CRC_LENGTH] + b"}", line[-_CRC_LENGTH:]
     if crc != b',"crc":"%08x"}' % zlib.crc32(body):
-        raise ValueError("its checksum does not match")
+        raise _Torn("its checksum does not match")
     data = json.loads(body.decode("utf-8", "surrogatepass"))
+    if not isinstance(data, dict):
+        raise ValueError("it is not an event")
+    if data.get("event") not in KINDS:
+        raise _FromNewerVersion(f"this version knows no event {printable(str(data.get('event')))}")
     try:
         event = event_from_dict(data)
         _refuse_ways_out(data)
-        return Entry(data["seq"], data["time"], event, data.get("writer", 0))
+        return Entry(int(data["seq"]), float(data["time"]), event, int(data.get("writer", 0)))
     except (KeyError, TypeError) as error:
-        raise ValueError(f"this version does not know its event ({error})") from error
+        raise ValueError(f"its event is not as this version writes it ({error})") from error
 
 
 def _refuse_ways_out(data: dict[str, Any]) -> None:
@@ -158,8 +171,13 @@ def read_journal(path: Path) -> Contents:
                 del entries[entry.sequence :]
             if entry.sequence != len(entries):
                 raise ValueError(f"it should be event {len(entries)}, but says {entry.sequence}")
+        except _FromNewerVersion as error:
+            raise StudyUnreadable(
+                f"{path}:{len(entries) + 1}: a newer version wrote this line: {error}.",
+                mend="nothing was changed. Use the version that the study was written with.",
+            ) from error
         except ValueError as error:
-            if end == len(raw) - 1 and entries:
+            if isinstance(error, _Torn) and end == len(raw) - 1 and entries:
                 break
             raise StudyUnreadable(
                 f"{path}:{len(entries) + 1}: the journal is damaged here: {error}.",

@@ -202,6 +202,9 @@ class Lease:
         self.epoch = max(newest, floor) + 1
         if not records.make(self.epoch, self._holder.encode()):
             raise LeaseHeld(_named(records))
+        # Its holder's successor deletes an epoch's record: who was slow may make it once more.
+        if (holder := self.holder_after()) is not None:
+            raise LeaseHeld(holder)
         self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
         self._thread.start()
 

@@ -26,6 +26,8 @@ from orchestrator.surfaces import LearningRateCurve
 _EVERY = 64
 _TRUNCATED = 100
 """Truncations of each study: together they go over its whole length."""
+_SITTING = 9
+"""Events of each sitting of the population: its journal has several epochs."""
 Damage = Callable[[bytes, random.Random], bytes]
 
 
@@ -90,12 +92,15 @@ def _events(study: str) -> tuple[tuple, object]:  # type: ignore[type-arg]
 
 
 def write_study(folder: Path, study: str) -> bytes:
-    """Write a simulated study as a driver does; returns its journal."""
+    """Write a simulated study as a driver does, the population in sittings; returns its journal."""
     events, spec = _events(study)
     folder.mkdir(parents=True)
     journal = Journal(folder / JOURNAL)
-    for event in events:
+    for number, event in enumerate(events, start=1):
         journal.append([event])
+        if study == "pbt" and number % _SITTING == 0:
+            journal.close()
+            journal = Journal(folder / JOURNAL, read_journal(folder / JOURNAL))
     journal.close()
     (folder / SPECIFICATION).write_text(json.dumps(spec.model_dump(mode="json")))  # type: ignore[attr-defined]
     (folder / SWEEP_FILE).write_text("method: random\n")

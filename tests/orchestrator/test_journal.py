@@ -94,6 +94,34 @@ def test_a_torn_last_line_is_dropped_counted_and_cut_off(tmp_path: Path, cut: in
     assert read_journal(path).torn_bytes == 0
 
 
+def line_of(**fields: object) -> bytes:
+    """A line with a valid checksum that our writer would not write."""
+    raw = json.dumps(fields, separators=(",", ":")).encode()
+    return raw[:-1] + b',"crc":"%08x"}\n' % zlib.crc32(raw)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"seq": 6, "event": "trial_cloned"}, "a newer version wrote this line: .*trial_cloned"),
+        ({"seq": 6, "event": "trial_ended"}, "its event is not as this version writes it"),
+        ({"seq": 6, **proposed(9).as_dict(), "trial": "../0000"}, "its trial cannot be a trial's"),
+        ({"seq": 7, **proposed(9).as_dict()}, "should be event 6, but says 7"),
+        ({"seq": "x", **proposed(9).as_dict()}, "damaged here"),
+    ],
+)
+def test_a_whole_last_line_is_never_taken_for_half_an_event(
+    tmp_path: Path, fields: dict[str, object], words: str
+) -> None:
+    path = tmp_path / "j"
+    written(path)
+    with path.open("ab") as file:
+        file.write(line_of(time=1.0, writer=1, **fields))
+    with pytest.raises(StudyUnreadable, match=f"7: .*{words}") as caught:
+        read_journal(path)
+    assert caught.value.exit_code == 5
+
+
 def test_no_flipped_byte_before_the_last_line_goes_unnoticed(tmp_path: Path) -> None:
     path = tmp_path / "j"
     written(path)

@@ -144,6 +144,26 @@ def test_a_holder_whose_clock_is_wrong_is_alive_as_long_as_it_renews(tmp_path: P
         Lease(records, wait=renewed_meanwhile)
 
 
+class Slow(FolderRecords):
+    """Has looked, and sleeps before it takes: two others come and go in between."""
+
+    def make(self, epoch: int, record: bytes) -> bool:
+        other = FolderRecords(self.folder)
+        later = replace(Holder.this_process(), pid=4712).encode()
+        assert other.make(epoch, later) and other.make(epoch + 1, later)
+        return super().make(epoch, record)
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.folder = folder
+
+
+def test_an_epoch_that_was_had_and_deleted_is_not_taken_again(tmp_path: Path) -> None:
+    with pytest.raises(LeaseHeld, match="process 4712"):
+        Lease(Slow(tmp_path / LEASE))
+    assert FolderRecords(tmp_path / LEASE).newest()[0] == 2
+
+
 def test_a_clock_that_is_ahead_makes_the_watch_longer(tmp_path: Path) -> None:
     left_behind(tmp_path, renewed=time.time() + 3600)
     waited: list[float] = []
