@@ -2,12 +2,15 @@
 
 Deletes nothing (`retention.py` names what nobody needs). What is asked is what its checkpoints
 take: weights and optimizer state of every trial that ends keep one, and a trial that runs has up
-to three and one being written. Batches, logs and the journal are small beside that. The need
-is an upper bound; a study is refused only for what it will keep for certain, so an estimate that
-is too careful costs a notice and never a study.
+to three and one being written. Batches, logs and the journal are small beside that. A study is
+refused only for what it will keep for certain: the checkpoints of the smallest model and optimizer,
+of as many trials as its budgets let come to an end at least. What it may have at most is worth a
+notice: an estimate that is too careful never costs a study.
 
-While it runs, a reserve stays free: a study that ends at low water can still write its journal,
-and a full disk never meets it in the middle of a line.
+While it runs, a reserve is kept: the driver looks twice a second, and a study that ends at low
+water can still say so in its journal. Writers can fill the reserve between two looks. Then a write
+fails, which ends the study too, what was committed is kept, and a line of the journal that was
+cut short is taken back, or dropped by the next reader.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from __future__ import annotations
 import errno
 import json
 import math
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +40,10 @@ _OPTIMIZERS = (
 """Bytes of optimizer state of a parameter, by how `optim` begins; the first that fits."""
 _OTHER_OPTIMIZER = 8
 
+_EPOCHS = "num_train_epochs"
+_CHANGES_SIZE = re.compile(r"task\.model_config\..*(size|layers?|dim|blocks?|depths?)$")
+"""Searched settings of a model that make it smaller or larger."""
+_ROUNDING = 1e-9
 _RUNNING = 3
 _RESERVE = 64 << 20
 _RESERVE_SHARE = 0.02
@@ -48,19 +56,22 @@ class Need:
     """What a study's checkpoints take.
 
     Attributes:
-        checkpoint: bytes of one.
-        kept: how many stand at the end; None when only a budget of time ends the study.
-        most: how many may stand at once; with `kept` None, those of the running trials.
+        checkpoint: bytes of the largest.
+        smallest: bytes of the smallest; 0 when unknown.
+        kept: how many stand at the end at least.
+        most: how many may stand at once; when only time ends the study, those of the running
+            trials.
     """
 
     checkpoint: int
-    kept: int | None
+    smallest: int
+    kept: int
     most: int
 
     @property
     def bytes_kept(self) -> int:
         """Bytes that the study has for certain at its end."""
-        return self.checkpoint * (self.kept or 1)
+        return self.smallest * self.kept
 
     @property
     def bytes_most(self) -> int:
@@ -68,28 +79,63 @@ class Need:
         return self.checkpoint * self.most
 
 
-def checkpoint_bytes(spec: SweepSpec, parameters: int) -> int:
-    """Return the size of one checkpoint: weights and the largest optimizer state asked for."""
-    optimizer = max(_state_bytes(name) for name in _optimizers(spec))
-    return parameters * (_WEIGHTS + optimizer)
+def checkpoint_bytes(spec: SweepSpec, parameters: int) -> tuple[int, int]:
+    """Return the size of a checkpoint with the smallest and the largest optimizer asked for."""
+    optimizers = [_state_bytes(name) for name in _optimizers(spec)]
+    return parameters * (_WEIGHTS + min(optimizers)), parameters * (_WEIGHTS + max(optimizers))
 
 
-def need(spec: SweepSpec, parameters: int, slots: int) -> Need:
+def need(spec: SweepSpec, parameters: int, slots: int, *, smallest: int | None = None) -> Need:
     """Work out what a study needs.
 
     Args:
-        parameters: of the largest model that a trial trains.
+        parameters: of the largest model that a trial trains; 0 when unknown.
         slots: trials at the same time.
+        smallest: parameters of the smallest model; 0 when unknown. None: all are of one size.
     """
-    trials = spec.trial_limit
+    least, trials = _trials(spec)
     running = slots if trials is None else min(slots, trials)
     if spec.method == "pbt" and trials is not None:
         running = trials  # each member can be taken up, and copied from
+    if any(_CHANGES_SIZE.match(name) for name in spec.space):
+        smallest = 0
     return Need(
-        checkpoint=checkpoint_bytes(spec, parameters),
-        kept=trials,
+        checkpoint=checkpoint_bytes(spec, parameters)[1],
+        smallest=checkpoint_bytes(spec, parameters if smallest is None else smallest)[0],
+        kept=least,
         most=(trials or running) + _RUNNING * running,
     )
+
+
+def _trials(spec: SweepSpec) -> tuple[int, int | None]:
+    """How many trials keep a checkpoint, at least and at most; None when only time ends them."""
+    limit, budget = spec.trial_limit, spec.budget
+    least, most = limit or 1, limit
+    if budget.epochs is not None:
+        fewest, many = _trials_within(spec, budget.epochs)
+        least = fewest if limit is None else min(limit, fewest)
+        # Trials that are ended early leave epochs to others, how many nobody knows.
+        if limit is None or (spec.method != "pbt" and spec.early_terminate is None):
+            most = many if limit is None else min(limit, many)
+    if budget.wall_clock_s is not None or budget.gpu_hours is not None:
+        least = 1
+    return least, most
+
+
+def _trials_within(spec: SweepSpec, epochs: float) -> tuple[int, int]:
+    """How many trials so many epochs allow when all are the longest, and all the shortest."""
+    default = spec.epochs(spec.default_config())
+    domain = spec.space.get(_EPOCHS)
+    lengths = [float(v) for v in getattr(domain, "values", ())] or [
+        float(getattr(domain, end, default)) for end in ("low", "high")
+    ]
+    # A trial begins while its default length fits into what is left; see `budgets.py`.
+    first = epochs - default + _ROUNDING
+    fewest, many = (
+        int(first // length) + 1 if first >= 0 and length > 0 else 1
+        for length in (max(lengths), min(lengths))
+    )
+    return fewest, many
 
 
 def stored_parameters(model: str) -> int | None:
@@ -152,7 +198,7 @@ def require_room(folder: Path, needed: Need) -> str | None:
     if free - held < least:
         raise DiskFull(
             f"{folder}: the study does not fit: its checkpoints need {_mib(least)}"
-            f" ({needed.kept or 1} of {_mib(needed.checkpoint)}"
+            f" ({needed.kept} of {_mib(needed.smallest)}"
             f"{', less what stands there' if there else ''}), {_mib(free)} are free.",
             mend="make room, name another folder by --storage, or ask for fewer trials.",
         )

@@ -54,11 +54,13 @@ class Readiness:
     Attributes:
         rows: of the training split.
         parameters: of the largest model; 0 when unknown.
+        smallest_parameters: of the smallest model; 0 when unknown.
         notes: what a person should know, one sentence each.
     """
 
     rows: int
     parameters: int = 0
+    smallest_parameters: int = 0
     notes: list[str] = field(default_factory=list)
 
 

@@ -204,7 +204,12 @@ def _beginning(folder: Path) -> Iterator[None]:
 
 def _require_room(spec: SweepSpec, folder: Path, readiness: Readiness, on_notice: OnNotice) -> None:
     cpus = max(1, os.cpu_count() or 1)
-    needed = disk.need(spec, readiness.parameters, min(cpus, spec.trial_limit or cpus))
+    needed = disk.need(
+        spec,
+        readiness.parameters,
+        min(cpus, spec.trial_limit or cpus),
+        smallest=readiness.smallest_parameters,
+    )
     tight = disk.require_room(folder, needed)
     if tight is not None:
         on_notice(tight)

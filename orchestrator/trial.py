@@ -88,6 +88,7 @@ class Rank:
         return Readiness(
             rows=prepared[0].rows["train"],
             parameters=max(task.parameters for task in prepared),
+            smallest_parameters=min(task.parameters for task in prepared),
             notes=list(notes),
         )
 

@@ -120,7 +120,9 @@ def _disk(spec: SweepSpec, slots: int) -> Need | None:
     models = {spec.task_for(config).model for config in task_configs(spec)}
     sizes = [None if spec.smoke else stored_parameters(model) for model in models]
     known = [size for size in sizes if size is not None]
-    return need(spec, max(known), slots) if known and len(known) == len(sizes) else None
+    if not known or len(known) < len(sizes):
+        return None
+    return need(spec, max(known), slots, smallest=min(known))
 
 
 def _first_configs(spec: SweepSpec) -> tuple[tuple[int, str, Config], ...]:
@@ -213,8 +215,11 @@ def plan_view(spec: SweepSpec, plan: Plan) -> list[RenderableType]:
 
 def _disk_line(need: Need, free: int) -> Text:
     fits = free >= need.bytes_kept
+    each = size(need.checkpoint)
+    if need.smallest != need.checkpoint:
+        each = f"{size(need.smallest)} to {each}" if need.smallest else f"up to {each}"
     words = (
-        f"checkpoints of {size(need.checkpoint)} each: {size(need.bytes_kept)} at the end,"
+        f"checkpoints of {each} each: at least {size(need.bytes_kept)} at the end,"
         f" {size(need.bytes_most)} at most; {size(free)} are free"
     )
     return cell(words if fits else f"{words}: it does not fit", "" if fits else "bold red")

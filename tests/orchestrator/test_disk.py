@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import namedtuple
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,12 +32,52 @@ def free(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 )  # fmt: skip
 def test_a_checkpoint_holds_weights_and_optimizer_state(optimizer: str, bytes_each: int) -> None:
     asked = spec(training_arguments={"num_train_epochs": 2, "optim": optimizer})
-    assert disk.checkpoint_bytes(asked, 1000) == 1000 * bytes_each
+    assert disk.checkpoint_bytes(asked, 1000) == (1000 * bytes_each,) * 2
 
 
-def test_the_largest_optimizer_that_is_searched_counts() -> None:
+def test_what_is_kept_for_certain_is_the_smallest_and_what_may_be_the_largest() -> None:
     asked = spec(parameters={"optim": {"values": ["sgd", "adamw_torch"]}})
-    assert disk.checkpoint_bytes(asked, 1000) == 12_000
+    assert disk.checkpoint_bytes(asked, 1000) == (4000, 12_000)
+    found = disk.need(asked, parameters=1000, slots=2, smallest=100)
+    assert (found.bytes_kept, found.bytes_most) == (2 * 400, 8 * 12_000)
+    of_any_size = {"task.model_config.num_hidden_layers": {"values": [2, 4]}}
+    found = disk.need(spec(parameters=of_any_size), parameters=1000, slots=2, smallest=1000)
+    assert (found.bytes_kept, found.bytes_most) == (0, 8 * 12_000)
+
+
+@pytest.mark.parametrize(
+    ("keys", "kept", "most"),
+    [
+        ({"run_cap": 500, "budget": {"epochs": 20}}, 10, 10 + 6),
+        ({"run_cap": 5, "budget": {"epochs": 20}}, 5, 5 + 6),
+        ({"run_cap": None, "budget": {"epochs": 20}}, 10, 10 + 6),
+        ({"run_cap": 500, "budget": {"wall_clock_s": 60}}, 1, 500 + 6),
+        ({"run_cap": 500, "budget": {"gpu_hours": 1, "epochs": 20}}, 1, 10 + 6),
+        ({"run_cap": 500, "budget": {"epochs": 1}}, 1, 1 + 3),
+        ({"run_cap": 500, "budget": {"epochs": 20},
+          "early_terminate": {"type": "asha", "min_iter": 1, "eta": 2}}, 10, 500 + 6),
+    ],
+)  # fmt: skip
+def test_no_more_trials_keep_a_checkpoint_than_the_budgets_allow(
+    keys: dict[str, Any], kept: int, most: int
+) -> None:
+    found = disk.need(spec(**keys), parameters=1000, slots=2)
+    assert (found.kept, found.most) == (kept, most)
+
+
+def test_trials_of_several_lengths_are_counted_as_the_longest_for_certain() -> None:
+    lengths = {"num_train_epochs": {"values": [1, 2, 4]}}
+    asked = spec(parameters=lengths, run_cap=500, budget={"epochs": 20})
+    found = disk.need(asked, parameters=1000, slots=1)
+    assert (found.kept, found.most) == (5, 19 + 3)
+
+
+def test_a_study_that_its_budget_ends_in_time_is_not_refused(
+    tmp_path: Path, free: list[int]
+) -> None:
+    asked = spec(run_cap=500, budget={"epochs": 20})
+    free[0] = 40 << 30
+    assert disk.require_room(tmp_path, disk.need(asked, 110_000_000, slots=2)) is None
 
 
 def test_every_trial_keeps_one_and_those_that_run_more() -> None:
@@ -50,7 +91,7 @@ def test_every_trial_keeps_one_and_those_that_run_more() -> None:
 def test_a_study_that_cannot_fit_is_refused_with_path_needed_and_free(
     tmp_path: Path, free: list[int]
 ) -> None:
-    needed = disk.Need(checkpoint=100 * MIB, kept=20, most=26)
+    needed = disk.Need(checkpoint=100 * MIB, smallest=100 * MIB, kept=20, most=26)
     free[0] = 1000 * MIB
     with pytest.raises(DiskFull) as refused:
         disk.require_room(tmp_path / "study", needed)
@@ -70,9 +111,9 @@ def test_what_a_resumed_study_has_already_is_not_needed_again(
     there.mkdir(parents=True)
     (there / "model.safetensors").write_bytes(b"0" * 3 * MIB)
     free[0] = disk.reserve(tmp_path) + MIB
-    disk.require_room(tmp_path, disk.Need(checkpoint=MIB, kept=4, most=4))
+    disk.require_room(tmp_path, disk.Need(checkpoint=MIB, smallest=MIB, kept=4, most=4))
     with pytest.raises(DiskFull, match="less what stands there"):
-        disk.require_room(tmp_path, disk.Need(checkpoint=MIB, kept=5, most=5))
+        disk.require_room(tmp_path, disk.Need(checkpoint=MIB, smallest=MIB, kept=5, most=5))
 
 
 def test_the_reserve_is_small_on_a_small_disk_and_must_stay_free(
