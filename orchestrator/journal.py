@@ -5,7 +5,8 @@ the lock says (`lock.py`). One JSON object a line: a sequence number, the writer
 epoch, the event, and a CRC-32 of all that stands before it. Every append ends in fsync, so an
 event that was returned from is on disk. A torn last line is what a kill in mid-write leaves: it
 is dropped and reported. Damage before it, or a last line that is whole and cannot be, means that
-somebody or something else wrote: nothing is guessed, reading stops (exit 5). Sequence numbers order events; clocks are for people.
+somebody or something else wrote: nothing is guessed, reading stops (exit 5). Sequence numbers
+order events; clocks are for people.
 
 Each writer has a higher epoch than the one before. Where machines share a file system a writer
 may be taken for dead, wake up and write once more. So it asks before and after each append

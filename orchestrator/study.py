@@ -112,6 +112,7 @@ def resume_study(
     overrides: Sequence[str] = (),
     *,
     address: str | None = None,
+    allow_code: bool = False,
     on_event: OnEvent = lambda event, state: None,
     on_notice: OnNotice = lambda text: None,
     make_rank: Callable[[Any, Any], Any] | None = None,
@@ -125,8 +126,11 @@ def resume_study(
         folder: the study's folder; the other arguments are those of `run_study`.
         overrides: `key=value` each, to extend it: limits only, and a population's epochs; one
             that came to its end by a limit goes on then. See `search_spaces/extending.py`.
+        allow_code: whether code that the study's specification names may be run: it stands in a
+            file, and whoever can write to that file must not be able to run code by it.
 
     Raises:
+        Unfit: it runs code and that is not allowed.
         SpecError: a key may not change, or a value does not fit.
         StudyTaken: another process writes to it.
         StudyUnreadable: its state, or a checkpoint that it needs, cannot be read; nothing was
@@ -140,6 +144,8 @@ def resume_study(
         exits.callback(lock.release)
         past = read_study(folder)  # again: nobody else writes from here on
         spec, changes = going_on(past, overrides)
+        _refuse_code(past, spec, allow_code=allow_code)
+        lock.check()  # reading took a while, and what follows deletes
         remove_remnants(folder)
         stop_request(folder).unlink(missing_ok=True)
         cache = folder.parent / CACHE
@@ -176,6 +182,27 @@ def resume_study(
             driver.open(journal, history, [*first, *lost], readiness.rows, spent_s)
         driver.wait()
     return read_study(folder)
+
+
+def _refuse_code(study: StudyResult, spec: SweepSpec, *, allow_code: bool) -> None:
+    """Raise when the study would run code; nothing that is read of it counts as a yes."""
+    task = spec.task
+    names = {name for record in study.state.trials.values() for name in record.config}
+    for name in sorted(names | spec.parameters.keys()):
+        try:
+            spec.refuse_constant(name)
+        except ValueError as error:
+            raise StudyUnreadable(
+                f"{study.folder}: no sweep file can have made this study: {error}.",
+                mend="nothing was changed. Somebody wrote to its files: restore them from a copy.",
+            ) from error
+    if allow_code or not (task.is_own_file or task.trust_remote_code):
+        return
+    what = f"the Python file of {task.type}" if task.is_own_file else f"code that {task.model} has"
+    raise Unfit(
+        f"{study.folder}: this study runs {what}, which its files alone may not ask for.",
+        mend=f"pass --allow-code if you trust it: `sweep resume {study.folder} --allow-code`.",
+    )
 
 
 def _locked(folder: Path, on_notice: OnNotice) -> StudyLock:

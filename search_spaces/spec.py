@@ -15,8 +15,9 @@ from typing import Any, Literal
 
 from pydantic import Field, StrictBool, StrictStr
 
-from search_spaces import domain_keys
+from search_spaces import arguments, domain_keys
 from search_spaces.batch import split_batch
+from search_spaces.errors import printable
 from search_spaces.installed_arguments import installed_arguments
 from search_spaces.parts import (
     BudgetSpec,
@@ -159,16 +160,28 @@ class SweepSpec(Part):
         return self.setting({}, name)
 
     def task_for(self, config: Mapping[str, Any]) -> TaskSpec:
-        """Return the task with the configuration's `task.` names applied."""
+        """Return the task with the configuration's `task.` names applied.
+
+        Raises:
+            ValueError: one of them may not be searched: a specification and a configuration come
+                from files, and what code runs is not for them to say.
+        """
         data = self.task.model_dump()
         for name, value in config.items():
             if name.startswith("task."):
+                self.refuse_constant(name)
                 *parents, last = name.split(".")[1:]
                 section = data
                 for step in parents:
                     section = section.setdefault(step, {})
                 section[last] = value
         return TaskSpec.model_validate(data)
+
+    def refuse_constant(self, name: str) -> None:
+        """Raise ValueError when a name into the task may not be searched in any study."""
+        what = arguments.find(name) if name.startswith("task.") else None
+        if isinstance(what, arguments.Objection):
+            raise ValueError(f"{printable(name)} {what.rule}, got a configuration with it")
 
     def training_for(
         self, config: Mapping[str, Any], world_size: int = 1, at_most: int | None = None

@@ -13,7 +13,7 @@ from orchestrator.errors import StudyUnreadable
 from orchestrator.extending import going_on
 from orchestrator.results import StudyResult, list_studies, read_study
 from orchestrator.study import resume_study, run_study
-from search_spaces import Sweep, TaskSpec
+from search_spaces import Sweep
 from sweeps.console import Surface
 from sweeps.live import view_of
 from sweeps.studies import DEFAULT_STORAGE, UsageError, find_study, inside
@@ -72,21 +72,18 @@ def resume_sweep(
         study: its name or folder; None for the one under the storage folder that was written
             to last and can be resumed.
         storage: None for the default.
-        allow_code: whether code that the study's specification names may be run: it stands in a
-            file, and whoever can write to that file must not be able to run code by it.
+        allow_code: whether code that the study's specification names may be run.
 
     Returns:
         The exit code, as `run_sweep`.
 
     Raises:
-        UsageError: there is no such study, or it runs code and that is not allowed.
+        UsageError: there is no such study.
         SweepError: it cannot go on; the error owns its exit code.
     """
     root = storage or DEFAULT_STORAGE
     folder = find_study(study, root) if study is not None else _newest_resumable(root)
     spec, changes = going_on(read_study(folder), overrides)
-    if not allow_code:
-        _refuse_code(spec.task, folder)
     if spec.smoke:
         surface.say(SMOKE, style="bold yellow")
     surface.say(f"{spec.name}: going on, in {folder}")
@@ -94,19 +91,14 @@ def resume_sweep(
         surface.say(f"from now on {key} is {'not set' if value is None else value}")
     with view_of(surface, spec, folder) as view:
         result = resume_study(
-            folder, overrides, address=address, on_event=view, on_notice=surface.say
+            folder,
+            overrides,
+            address=address,
+            allow_code=allow_code,
+            on_event=view,
+            on_notice=surface.say,
         )
     return close(surface, result, storage)
-
-
-def _refuse_code(task: TaskSpec, folder: Path) -> None:
-    if not (task.is_own_file or task.trust_remote_code):
-        return
-    what = f"the Python file of {task.type}" if task.is_own_file else f"code that {task.model} has"
-    raise UsageError(
-        f"{folder}: this study runs {what}, which its files alone may not ask for.",
-        mend=f"pass --allow-code if you trust it: `sweep resume {folder} --allow-code`.",
-    )
 
 
 def _newest_resumable(root: Path) -> Path:

@@ -126,6 +126,17 @@ def test_task_names_of_a_configuration_change_the_task(tmp_path: Path) -> None:
     assert found.task_for({}) == found.task
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["task.type", "task.trust_remote_code", "task.dataset.path", "task.model_config.auto_map"],
+)
+def test_a_configuration_does_not_change_what_is_constant_in_a_study(
+    tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(ValueError, match=name):
+        spec(tmp_path, RANDOM).task_for({"learning_rate": 1e-5, name: "evil.py:build"})
+
+
 def test_training_arguments_are_constants_overlaid_with_the_configuration(tmp_path: Path) -> None:
     found = spec(tmp_path, PBT, "training_arguments.learning_rate=3e-5")
     config = {"learning_rate": 1e-5, "task.max_length": 64, "seed": 7}

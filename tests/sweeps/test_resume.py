@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from orchestrator.errors import StudyTaken
-from orchestrator.events import StudyEnded, StudyStarted
-from orchestrator.journal import JOURNAL, Journal
+from orchestrator.errors import StudyError, StudyTaken, Unfit
+from orchestrator.events import StudyEnded, StudyResumed, StudyStarted, TrialProposed
+from orchestrator.journal import JOURNAL, Journal, read_journal
 from orchestrator.results import SPECIFICATION
-from sweeps import running
+from orchestrator.study import resume_study
 from sweeps.cli import app
 from tests.orchestrator.world import sweep
 
@@ -68,25 +68,70 @@ def test_a_study_whose_journal_is_gone_is_not_begun_anew(tmp_path: Path) -> None
     assert not (folder / JOURNAL).exists()
 
 
-@pytest.mark.parametrize("task", [{"trust_remote_code": True}, {"type": "evil.py:build"}])
+def begins(*arguments: object, **options: object) -> None:
+    """In the driver's place: it would have begun."""
+    raise StudyTaken("far enough")
+
+
+@pytest.mark.parametrize(
+    "tampered",
+    [
+        {"task": {"trust_remote_code": True}},
+        {"task": {"type": "evil.py:build"}},
+    ],
+)
 def test_a_study_that_runs_code_is_resumed_only_when_the_command_line_allows_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: dict[str, object]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tampered: dict[str, dict[str, object]]
 ) -> None:
     folder = study(tmp_path, ended=False)
     spec = json.loads((folder / SPECIFICATION).read_text())
-    spec["task"] |= task
+    for section, values in tampered.items():
+        spec[section] |= values
     (folder / SPECIFICATION).write_text(json.dumps(spec))
+    monkeypatch.setattr("orchestrator.study.Driver", begins)
     words = ["resume", "world", "--storage", str(tmp_path)]
     answer = CliRunner().invoke(app, words)
     assert answer.exit_code == 2
     assert "which its files alone may not ask for" in answer.output
-
-    reached: list[Path] = []
-
-    def resumed(folder: Path, *arguments: object, **options: object) -> None:
-        reached.append(folder)
-        raise StudyTaken("far enough")
-
-    monkeypatch.setattr(running, "resume_study", resumed)
+    with pytest.raises(Unfit):
+        resume_study(folder)
+    with pytest.raises(StudyTaken, match="far enough"):
+        resume_study(folder, allow_code=True)
     assert CliRunner().invoke(app, [*words, "--allow-code"]).exit_code == 4
-    assert reached == [folder]
+
+
+@pytest.mark.parametrize("name", ["task.type", "task.trust_remote_code"])
+def test_a_specification_that_searches_over_code_is_refused_whatever_is_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    folder = study(tmp_path, ended=False)
+    spec = json.loads((folder / SPECIFICATION).read_text())
+    spec["parameters"] |= {name: {"values": ["evil.py:build"]}}
+    (folder / SPECIFICATION).write_text(json.dumps(spec))
+    monkeypatch.setattr("orchestrator.study.Driver", begins)
+    words = ["resume", "world", "--storage", str(tmp_path), "--allow-code"]
+    answer = CliRunner().invoke(app, words)
+    assert answer.exit_code == 5
+    assert f"{name} is a constant of the study" in answer.output
+
+
+@pytest.mark.parametrize("how", ["change", "configuration"])
+def test_a_journal_does_not_ask_for_code_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr("orchestrator.study.Driver", begins)
+    folder = study(tmp_path, ended=False)
+    journal = Journal(folder / JOURNAL, read_journal(folder / JOURNAL))
+    proposed = TrialProposed(
+        trial="0000",
+        number=0,
+        config={"task.type": "evil.py:build"},
+        origin="searcher",
+        boundaries=1,
+        epochs=1.0,
+    )
+    changed = StudyResumed(changes={"task.type": "evil.py:build"})
+    journal.append([changed if how == "change" else proposed])
+    journal.close()
+    with pytest.raises(StudyError, match=r"may not ask for|is a constant of the study"):
+        resume_study(folder)
