@@ -18,6 +18,7 @@ from __future__ import annotations
 import errno
 import json
 import math
+import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -233,6 +234,24 @@ def disk_error(folder: Path, error: OSError) -> StudyError:
     return StudyError(
         f"{folder}: cannot be written: {error.strerror}.", mend="look at the folder's rights."
     )
+
+
+def full_elsewhere(folder: Path, error: OSError) -> str | None:
+    """Which other file system than the study's a failed write for want of room was on.
+
+    Returns:
+        A place on it, as the error names it, with the room that is free there. None: the study's
+        own, or the error names no file.
+    """
+    if not isinstance(error.filename, str | os.PathLike):
+        return None
+    place = Path(error.filename)
+    try:
+        if _existing(place).stat().st_dev == _existing(folder).stat().st_dev:
+            return None
+        return f"{place} ({_mib(free_bytes(place))} free)"
+    except OSError:  # it cannot be looked at, or is gone: the study's own is as likely
+        return None
 
 
 def _existing(folder: Path) -> Path:

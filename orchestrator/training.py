@@ -164,7 +164,7 @@ class TrainingThread:
         except BaseException as error:  # one trial's error, whatever it is, ends that trial only
             self.usable = self.usable and not device_is_lost(error)
             self._model.forget()  # whatever state it is in
-            return trial_error(error, log.tail() if log else "")
+            return trial_error(error, log.tail() if log else "", self._study_folder)
         return None
 
     def _train(self, segment: Segment, folder: Path, history: History, log: TrialLog) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 import torch
 
+from orchestrator.disk import full_elsewhere
 from orchestrator.errors import TrialError
 from search_spaces import SweepError
 from search_spaces.secrets import scrubbed
@@ -14,14 +16,15 @@ _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate mem
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
-def trial_error(error: BaseException, log: str) -> TrialError:
+def trial_error(error: BaseException, log: str, folder: Path | None = None) -> TrialError:
     """Return the trial's failure for an exception out of its training.
 
     Args:
         error: what was raised. A failure of ours keeps its kind; running out of memory, on the
-            device or the host, is out_of_memory; no room on the disk is disk_full; the rest is
-            code.
+            device or the host, is out_of_memory; no room on the study's disk is disk_full; the
+            rest is code, no room on another disk too: waiting for room here would not help it.
         log: the last lines of the trial's log.
+        folder: the study's; None: no room anywhere is disk_full.
     """
     if isinstance(error, TrialError):
         return TrialError(error.kind, scrubbed(error.message), log)
@@ -36,7 +39,10 @@ def trial_error(error: BaseException, log: str) -> TrialError:
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:  # a fork of those that load data
         return TrialError("out_of_memory", message, log)
     if isinstance(error, OSError) and error.errno in _NO_SPACE:
-        return TrialError("disk_full", message, log)
+        elsewhere = None if folder is None else full_elsewhere(folder, error)
+        if elsewhere is None:
+            return TrialError("disk_full", message, log)
+        message += f"; the study's own disk is not what is full, but that of {elsewhere}"
     return TrialError("code", message, log)
 
 

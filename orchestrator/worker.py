@@ -252,7 +252,7 @@ class TrialWorker(Trainable):
         except Exception as error:  # a copy of the whole trial: host memory may not hold it
             from orchestrator.trial_failures import trial_error
 
-            raise trial_error(error, "") from error
+            raise trial_error(error, "", self._context.study_folder) from error
 
     def _leave(self) -> None:
         if self._segment is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import json
 import logging
@@ -670,6 +671,20 @@ def test_failures_are_classed(error: Exception, kind: str) -> None:
     failure = trial_error(error, "the log")
     assert (failure.kind, failure.log) == (kind, "the log")
     assert failure.message
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_another_disk_that_is_full_is_named_and_does_not_end_the_study(
+    tmp_path: Path, number: int
+) -> None:
+    def failure(*place: str) -> TrialError:
+        return trial_error(OSError(number, "no room", *place), "", tmp_path)
+
+    elsewhere = failure("/proc/cache/rows.arrow")  # never on the disk of a study
+    assert elsewhere.kind == "code"
+    assert "that of /proc/cache/rows.arrow (0.0 MiB free)" in elsewhere.message
+    assert failure(str(tmp_path / "trials" / "a" / "rows")).kind == "disk_full"
+    assert failure().kind == "disk_full"
 
 
 def test_what_is_out_of_order_is_told(tmp_path: Path) -> None:
