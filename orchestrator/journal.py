@@ -190,8 +190,8 @@ def read_journal(path: Path) -> Contents:
     if not entries:
         raise StudyUnreadable(
             f"{path}: the journal holds no whole line ({len(raw)} bytes).",
-            mend="nothing had been recorded yet, or the file was emptied: restore it from a copy,"
-            " or remove the study's folder and run it again.",
+            mend="nothing had been recorded yet: then `sweep run` begins it anew. Or the file was"
+            " emptied: restore it from a copy.",
         )
     if len(entries) < length:
         raise StudyUnreadable(
@@ -206,6 +206,20 @@ def read_journal(path: Path) -> Contents:
 def length_file(path: Path) -> Path:
     """Where the length of the journal `path` stands."""
     return path.with_name(path.stem + _LENGTH)
+
+
+def is_unbegun(path: Path) -> bool:
+    """Whether nothing was ever recorded in the journal `path`: as if it had not been made.
+
+    That is what a kill before the end of the first append leaves: no journal or one without a
+    whole line, and no length or one of 0. One that was emptied or is gone has another length.
+    """
+    try:
+        line = path.read_bytes() if path.exists() else b""
+        length = length_file(path).read_bytes() if length_file(path).exists() else b""
+    except OSError:
+        return False
+    return b"\n" not in line and (length == _encode_length(0) or not (length or line))
 
 
 def _encode_length(events: int) -> bytes:

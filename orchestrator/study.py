@@ -34,7 +34,7 @@ from orchestrator.events import (
     TrialExtended,
 )
 from orchestrator.extending import extended_trials, going_on, refuse_lost
-from orchestrator.journal import JOURNAL, Journal, length_file
+from orchestrator.journal import JOURNAL, Journal, is_unbegun, length_file
 from orchestrator.lock import StudyLock, refuse_running
 from orchestrator.manifest import CheckpointError, verify
 from orchestrator.results import SPECIFICATION, SWEEP_FILE, StudyResult, read_study
@@ -97,6 +97,7 @@ def run_study(
         locked.callback(lock.release)
         driver.on_written(lock.release)
         refuse_taken(folder)
+        _remove_journal(folder)
         with _beginning(folder):
             (folder / SWEEP_FILE).write_text(sweep.source, "utf-8")
             (folder / SPECIFICATION).write_text(
@@ -225,8 +226,13 @@ def _beginning(folder: Path) -> Iterator[None]:
     finally:
         journal = folder / JOURNAL
         if journal.exists() and not journal.stat().st_size:
-            journal.unlink()
-            length_file(journal).unlink(missing_ok=True)
+            _remove_journal(folder)
+
+
+def _remove_journal(folder: Path) -> None:
+    """Remove a journal that holds nothing; its length last, which says that it held nothing."""
+    (folder / JOURNAL).unlink(missing_ok=True)
+    length_file(folder / JOURNAL).unlink(missing_ok=True)
 
 
 def _require_room(spec: SweepSpec, folder: Path, readiness: Readiness, on_notice: OnNotice) -> None:
@@ -334,21 +340,37 @@ def make_storage(storage: Path) -> None:
 def refuse_taken(folder: Path) -> None:
     """Raise when there is a study in the folder: StudyTaken, or StudyUnreadable.
 
-    The second when its journal is gone: beginning anew would write over what finished.
+    The second when its journal is gone: beginning anew would write over what finished. What a
+    kill before the first line leaves is no study. Call it when nobody writes to the study.
     """
     journal = folder / JOURNAL
-    if not journal.exists() and (length_file(journal).exists() or (folder / "trials").exists()):
+    if is_unbegun(journal) and not (folder / "trials").exists():
+        return
+    if not journal.exists():
         raise StudyUnreadable(
             f"{journal}: the journal of the study in this folder is gone.",
             mend="nothing was changed. Restore it from a copy, remove the folder, or give another"
             " --name.",
         )
-    if journal.exists():
+    try:
+        state = read_study(folder).state.state
+    except StudyUnreadable as error:
         raise StudyTaken(
-            f"{folder}: a study of this name is there already.",
-            mend=f"look at it with `sweep show {folder}`, go on with it by `sweep resume {folder}`"
-            " if it is not at its end, or give another --name.",
+            f"{folder}: a study of this name is there already, and cannot be read: {error.rule}",
+            mend="restore it from a copy, remove the folder, or give another --name.",
+        ) from error
+    rule = f"{folder}: a study of this name is there already"
+    if state in ("running", "stopped"):
+        how = "interrupted before its end" if state == "running" else "stopped before its end"
+        raise StudyTaken(
+            f"{rule}; it was {how}.",
+            mend=f"go on with it by `sweep resume {folder}`, or give another --name.",
         )
+    raise StudyTaken(
+        f"{rule}; it has come to its end ({state}).",
+        mend=f"look at it with `sweep show {folder}`, extend it by `sweep resume {folder} --set"
+        " KEY=VALUE`, or give another --name.",
+    )
 
 
 def _started(spec: SweepSpec) -> StudyStarted:

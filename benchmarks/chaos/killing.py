@@ -20,7 +20,7 @@ from benchmarks.chaos.processes import (
     start_driver,
     wait_until_gone,
 )
-from orchestrator.journal import JOURNAL
+from orchestrator.journal import JOURNAL, is_unbegun
 
 _GONE_S = 10.0
 Moment = Callable[[Path, Driver], None]
@@ -54,7 +54,7 @@ def kill_until_done(file: Path, study: Path, kills: int, moment: Moment, **drive
     orphans: list[Identity] = []
     while True:
         words = ["resume", str(study)]
-        if not journal.exists():
+        if is_unbegun(journal):
             words = ["run", str(file), "--storage", str(study.parent)]
         running = start_driver([*words, "--plain"], **driver)
         if len(killed.copies) < kills:

@@ -28,7 +28,7 @@ from benchmarks.chaos.processes import (
 from benchmarks.chaos.row import Bench, Outcome, Row
 from benchmarks.chaos.studies import METHODS, scripted_sweep, write_sweep
 from orchestrator.events import Event
-from orchestrator.journal import JOURNAL
+from orchestrator.journal import JOURNAL, is_unbegun
 
 KILLS = 10
 """Kills of one case of F1; a study that ends before is followed by another."""
@@ -137,7 +137,7 @@ def run_point(case: str, folder: Path, bench: Bench) -> Outcome:
     file = write_sweep(folder / "study.yaml", sweep_of(method, slots, seed))
     study = folder / "study"
     journal = study / JOURNAL
-    nth = rng.randrange(2, 20)
+    nth = rng.randrange(1, 20)
     fault = {"kill": {"point": point, "nth": nth}}
     words = ["run", str(file), "--storage", str(folder), "--plain"]
     driver = start_driver(words, address=bench.address, seconds=0.05, **fault)
@@ -151,7 +151,8 @@ def run_point(case: str, folder: Path, bench: Bench) -> Outcome:
     copies = [journal.read_bytes() if journal.exists() else b""]
     said = []
     if not judge.is_over(study):
-        words = ["resume", str(study), "--plain"]
+        if not is_unbegun(journal):
+            words = ["resume", str(study), "--plain"]
         code, output = run_to_the_end(start_driver(words, address=bench.address, seconds=0.02))
         said += [] if code == 0 else [f"exit {code}: {output[-400:]}"]
     kind = "driver" if point in DRIVER_POINTS else "worker"
