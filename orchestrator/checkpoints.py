@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -25,6 +26,7 @@ from orchestrator.manifest import MANIFEST, CheckpointError, Manifest, seal, syn
 STATE = "state.json"
 _UNFINISHED = ".unfinished"
 _REMOVED = ".removed"
+_PATH = re.compile(r"boundary-\d{5,}-segment-\d{4,}", re.ASCII)
 
 
 class Writable(Protocol):
@@ -114,6 +116,34 @@ def remove_remnants(study_folder: Path) -> list[Path]:
         except OSError:  # a worker whose driver was killed may still be writing for a moment
             continue
         deleted.append(folder.relative_to(study_folder))
+    return deleted
+
+
+def remove_orphans(study_folder: Path, named: Collection[str]) -> list[Path]:
+    """Delete whole checkpoints that no line of the journal names; call it as `remove_remnants`.
+
+    A kill between a rename and the journal's line leaves one, and nobody will ever refer to it:
+    a trial that is taken up has another segment, and so other paths. What a worker of a killed
+    driver still commits later is found at the next resume. What cannot be deleted stays.
+
+    Args:
+        study_folder: the study's folder; nothing outside it is deleted.
+        named: the paths that the journal names, relative to the study's folder.
+
+    Returns:
+        The folders deleted, relative to the study's folder.
+    """
+    deleted = []
+    for folder in sorted(study_folder.glob("trials/*/checkpoints/boundary-*-segment-*")):
+        path = folder.relative_to(study_folder)
+        inside = folder.resolve() == study_folder.resolve() / path  # no link on the way
+        if path.as_posix() in named or not inside or not _PATH.fullmatch(folder.name):
+            continue
+        try:
+            remove(folder)
+        except OSError:
+            continue
+        deleted.append(path)
     return deleted
 
 
@@ -237,6 +267,7 @@ __all__ = [
     "commit",
     "is_committed",
     "remove",
+    "remove_orphans",
     "remove_remnants",
     "verify",
 ]

@@ -21,7 +21,7 @@ from typing import Any
 
 from orchestrator import disk
 from orchestrator.budgets import running_seconds
-from orchestrator.checkpoints import remove_remnants
+from orchestrator.checkpoints import remove_orphans, remove_remnants
 from orchestrator.disk import disk_error
 from orchestrator.driver import Driver, OnEvent, OnNotice, stop_request
 from orchestrator.errors import StudyError, StudyTaken, StudyUnreadable, Unfit
@@ -148,6 +148,7 @@ def resume_study(
         _refuse_code(past, spec, allow_code=allow_code)
         lock.check()  # reading took a while, and what follows deletes
         remove_remnants(folder)
+        remove_orphans(folder, _named(past))
         stop_request(folder).unlink(missing_ok=True)
         cache = folder.parent / CACHE
         driver = Driver(
@@ -183,6 +184,12 @@ def resume_study(
             driver.open(journal, history, [*first, *lost], readiness.rows, spent_s)
         driver.wait()
     return read_study(folder)
+
+
+def _named(study: StudyResult) -> set[str]:
+    """The checkpoints that the journal names, the lost ones too."""
+    events = (entry.event for entry in study.contents.entries)
+    return {event.path for event in events if isinstance(event, CheckpointCommitted)}
 
 
 def _refuse_code(study: StudyResult, spec: SweepSpec, *, allow_code: bool) -> None:

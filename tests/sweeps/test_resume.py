@@ -8,8 +8,15 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from orchestrator.checkpoints import checkpoint_path
 from orchestrator.errors import StudyError, StudyTaken, Unfit
-from orchestrator.events import StudyEnded, StudyResumed, StudyStarted, TrialProposed
+from orchestrator.events import (
+    CheckpointCommitted,
+    StudyEnded,
+    StudyResumed,
+    StudyStarted,
+    TrialProposed,
+)
 from orchestrator.journal import JOURNAL, Journal, read_journal
 from orchestrator.results import SPECIFICATION
 from orchestrator.study import resume_study
@@ -135,3 +142,31 @@ def test_a_journal_does_not_ask_for_code_either(
     journal.close()
     with pytest.raises(StudyError, match=r"may not ask for|is a constant of the study"):
         resume_study(folder)
+
+
+def test_a_checkpoint_that_was_committed_and_not_recorded_is_deleted_at_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = study(tmp_path, ended=False)
+    proposed = TrialProposed(
+        trial="0000", number=0, config={}, origin="searcher", boundaries=2, epochs=2.0
+    )
+    recorded, orphan = checkpoint_path("0000", 0, 1), checkpoint_path("0000", 0, 2)
+    commit = CheckpointCommitted(
+        trial="0000",
+        segment=0,
+        boundary=1,
+        path=recorded.as_posix(),
+        sha256="0" * 64,
+        size_bytes=1,
+    )
+    journal = Journal(folder / JOURNAL, read_journal(folder / JOURNAL))
+    journal.append([proposed, commit])
+    journal.close()
+    for path in (recorded, orphan):
+        (folder / path).mkdir(parents=True)
+    monkeypatch.setattr("orchestrator.study.Driver", begins)
+    with pytest.raises(StudyTaken, match="far enough"):
+        resume_study(folder)
+    assert (folder / recorded).exists()
+    assert not (folder / orphan).exists()
