@@ -75,7 +75,7 @@ def _refuse_secrets(document: Document, findings: Findings) -> None:
     )
     told = set()
     for path, text in _texts(document.data(), ()):
-        if holds_secret(text):
+        if holds_secret(f"{path[-1]}: {text}" if path else text):  # a name may say it
             place = document.place(path)
             told.add((place.origin, place.line))
             findings.faults.append(Fault(dotted(path), place, rule, "", mend))

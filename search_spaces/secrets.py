@@ -2,9 +2,10 @@
 
 Knows nothing of where a text goes; whoever writes journals, logs, notices or tracker calls asks
 here. A secret is known by one of three marks: it is the value of an environment variable whose
-name says so; it stands where secrets stand (in an address, behind `password=`); or it looks like
-a token of a service that is used with this program. That errs on the side of taking out too
-much: `***` in a log costs a moment, a key in a log costs the key.
+name says so, or the password of an address in one; it stands where secrets stand (in an address,
+behind `password=`); or it looks like a token of a service that is used with this program. That
+errs on the side of taking out too much: `***` in a log costs a moment, a key in a log costs the
+key. Refusing a sweep file for a secret (`holds_secret`) errs a little less: a refusal costs more.
 """
 
 from __future__ import annotations
@@ -15,32 +16,42 @@ import os
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 HIDDEN = "***"
 _SHORTEST = 6
 """Values of the environment that are shorter are words, not secrets."""
+_SHORTEST_REFUSED = 8
 _SHORTEST_TOKEN = 16
 _SHORTEST_LINE = 24
 """Lines of such a value that are looked for alone: a log has them one by one."""
 
 _SAYS_SECRET = re.compile(
-    r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL)S?(_|\d|$)", re.IGNORECASE
+    r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL)S?(_|\d|$)|_(PASS|PWD|PAT)$|WEBHOOK",
+    re.IGNORECASE,
 )
 _SAYS_PLACE = re.compile(r"(PATH|FILE|DIR|MODE|METHOD)$", re.IGNORECASE)
 
 _IN_ADDRESS = re.compile(r"(?<=://)[^/\s\"'<>]+@")
 _IN_ADDRESS_LOGIN = re.compile(r"://[^/\s\"'<>@]*:[^/\s\"'<>]+@|://(?!git@)[^/\s\"'<>:@]{16,}@")
+_PASSWORD = re.compile(r"://[^/\s\"'<>@:]*:([^/\s\"'<>]+)@")
 _IN_QUERY = re.compile(
     r"([?&][\w.-]*(?:token|key|secret|password|signature|credential|sig)[\w.-]*=)[^&\s\"'#<>]+",
     re.IGNORECASE,
 )
-_NAMED = re.compile(
+_NAME = (
     r"((?:api[_-]?key|secret(?:[_-]access)?(?:[_-]key)?|passw(?:or)?d|(?:access|auth|hub)[_-]token)"
-    r"[\"']?\s*[=:]\s*[\"']?)[^\s\"',;&}\])]{6,}",
-    re.IGNORECASE,
+    r"[\"']?\s*[=:]\s*[\"']?)"
 )
+_VALUE = r"[^\s\"',;&}\])]{6,}"
+_NAMED = re.compile(_NAME + _VALUE, re.IGNORECASE)
+_GIVEN = re.compile(_NAME + r"(?![$<*%{\[])" + _VALUE, re.IGNORECASE)
+"""As `_NAMED`, but `password: $PASSWORD`, which says where it stands, is none."""
 _BEARER = re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{8,}")
+_HEADER = re.compile(
+    r"(?:\bAuthorization[\"']?\s*[:=]\s*[\"']?(?:Bearer|Basic)\s+|\bBearer\s+(?=\S*\d))[\w.~+/=-]{8,}"
+)
+"""As `_BEARER`, but "Basic fine-tuning" is none."""
 _TOKEN = re.compile(
     r"""
       \bhf_[A-Za-z0-9]{20,}                         # Hugging Face
@@ -102,13 +113,24 @@ def _cleaned_data(data: Any, values: tuple[str, ...]) -> Any:
     return data
 
 
-def holds_secret(text: str) -> bool:
-    """Whether a secret stands in a text itself, whatever this process's environment holds.
+def holds_secret(text: str, environ: Mapping[str, str] | None = None) -> bool:
+    """Whether a secret stands in a text that a person wrote.
 
-    A text of forty hexadecimal digits is not called one: revisions look like that.
+    A text of forty hexadecimal digits is not called one: revisions look like that. A secret of
+    the environment counts from eight characters on, and not when it is a word: what is called
+    `API_KEY_HEADER` holds one.
+
+    Args:
+        text: any.
+        environ: whose secret values must not stand in it; None: this process's.
     """
     return any(
-        pattern.search(text) is not None for pattern in (_IN_ADDRESS_LOGIN, _IN_QUERY, _TOKEN)
+        pattern.search(text) is not None
+        for pattern in (_IN_ADDRESS_LOGIN, _IN_QUERY, _TOKEN, _GIVEN, _HEADER)
+    ) or any(
+        value in text
+        for value in _values_of(os.environ if environ is None else environ)
+        if len(value) >= _SHORTEST_REFUSED and not value.isalpha()
     )
 
 
@@ -120,10 +142,12 @@ def names_secret(name: str) -> bool:
 
 def _values_of(environ: Mapping[str, str]) -> tuple[str, ...]:
     """The secret values of an environment, in every form in which they are looked for."""
-    named = [
-        value for name, value in environ.items() if len(value) >= _SHORTEST and names_secret(name)
-    ]
-    return _forms(tuple(sorted(named)))
+    found = {value for name, value in environ.items() if names_secret(name)}
+    for value in environ.values():
+        if "://" in value:
+            for password in _PASSWORD.findall(value):
+                found |= {password, unquote(password)}
+    return _forms(tuple(sorted(value for value in found if len(value) >= _SHORTEST)))
 
 
 @functools.lru_cache(maxsize=16)

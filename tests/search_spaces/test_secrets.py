@@ -16,16 +16,34 @@ HEX = "0123456789abcdef0123456789abcdef01234567"
 @pytest.mark.parametrize(
     "name",
     ["WANDB_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "PGPASSWORD", "my_password", "API_KEYS",
-     "DJANGO_SECRET_KEY", "TOKEN2", "SSH_PASSPHRASE"],
+     "DJANGO_SECRET_KEY", "TOKEN2", "SSH_PASSPHRASE", "DB_PASS", "MYSQL_PWD", "GITHUB_PAT",
+     "SLACK_WEBHOOK_URL", "webhook"],
 )  # fmt: skip
 def test_values_of_the_environment_are_known_by_their_names(name: str) -> None:
     assert scrubbed("said: canary-7 !", {name: "canary-7"}) == "said: *** !"
 
 
-@pytest.mark.parametrize("name", ["PATH", "TOKENIZERS_PARALLELISM", "RAY_AUTH_TOKEN_PATH", "HOME"])
+@pytest.mark.parametrize("name", ["PATH", "TOKENIZERS_PARALLELISM", "RAY_AUTH_TOKEN_PATH", "HOME",
+                                  "PWD", "OLDPWD", "SSH_ASKPASS", "RUST_COMPAT"])  # fmt: skip
 def test_names_that_only_look_like_it_hide_nothing(name: str) -> None:
     assert not names_secret(name)
     assert scrubbed("said: canary-7", {name: "canary-7"}) == "said: canary-7"
+
+
+@pytest.mark.parametrize(
+    ("address", "password"),
+    [
+        ("postgres://me:canary-7@db:5432/x", "canary-7"),
+        ("redis://:can@ry-7@cache", "can@ry-7"),
+        ("http://me:canary%2F7@proxy", "canary/7"),
+        ("a://u:first-7@h/x,b://u:second-7@i/y", "second-7"),
+    ],
+)
+def test_the_password_of_an_address_is_known_whatever_the_variable_s_name(
+    address: str, password: str
+) -> None:
+    assert scrubbed(f"said: {password} !", {"ANY": address}) == "said: *** !"
+    assert scrubbed("said: db:5432 me", {"ANY": address}) == "said: db:5432 me"
 
 
 def test_a_value_is_found_in_the_forms_in_which_it_is_written() -> None:
@@ -97,10 +115,33 @@ def test_data_is_scrubbed_at_every_depth_and_keeps_its_shape() -> None:
         ("hf_" + "a" * 30, True),
         (HEX, False),
         ("data/a@b.csv", False),
+        (f"api_key: {HEX}", True),
+        ("# password: hunter2-and-more", True),
+        ("{'hub_token': 'abcdefgh'}", True),
+        ("Authorization: Bearer abcdefghij", True),
+        ("curl with Bearer abc123.def", True),
+        ("Basic finetuning of a model", False),
+        ("Bearer authentication", False),
+        ("password: $DB_PASSWORD", False),
+        ("api_key: <from the environment>", False),
+        ("hub_token: null", False),
+        ("max_tokens: 123456", False),
+        ("tokenizer: bert-base-uncased", False),
+        ("pad_token: '[PAD-TOKEN]'", False),
+        ("sort_key: label_of_row", False),
+        ("use_auth_token: false", False),
     ],
 )
 def test_a_text_of_a_file_that_holds_a_secret_itself_is_told(text: str, holds: bool) -> None:
-    assert holds_secret(text) is holds
+    assert holds_secret(text, {}) is holds
+
+
+@pytest.mark.parametrize(
+    ("value", "holds"), [("canary-77", True), ("short-7", False), ("Authorization", False)]
+)
+def test_a_secret_of_the_environment_may_not_stand_in_a_file(value: str, holds: bool) -> None:
+    assert holds_secret(f"description: {value}", {"API_KEY_OF_MINE": value}) is holds
+    assert not holds_secret(f"description: {value}", {"HOME": value})
 
 
 def test_long_texts_take_linear_time() -> None:
@@ -115,11 +156,17 @@ def test_long_texts_take_linear_time() -> None:
     [
         ("description: see https://me:pw-of-mine@host/x", (2, 14)),
         ("tracking: {project: p}  # hf_" + "a" * 30, (2, 1)),
+        (f"tracking: {{api_key: {HEX}}}", (2, 21)),
+        ("task:\n  password:\n    pw-of-mine", (4, 5)),
+        ("seed: 1  # password: pw-of-mine", (2, 1)),
+        ("password: 1234567", (2, 1)),
+        ("description: canary-of-mine", (2, 14)),
     ],
 )
 def test_a_sweep_file_with_a_secret_is_refused_at_its_place_and_not_repeated(
-    tmp_path, line: str, place: tuple[int, int]
+    tmp_path, monkeypatch: pytest.MonkeyPatch, line: str, place: tuple[int, int]
 ) -> None:
+    monkeypatch.setenv("MY_TOKEN", "canary-of-mine")
     path = tmp_path / "s.yaml"
     path.write_text(f"method: random\n{line}\n")
     with pytest.raises(SpecError) as refused:
