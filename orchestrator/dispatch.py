@@ -294,10 +294,17 @@ class Dispatcher:
         self._unwritten.append(event)
 
     def _decide(self) -> None:
+        held = {place.trial: place for place in self._workers.values()}
+        for record in self._prospects.open_trials():
+            place = held.get(record.id)
+            while place is None or place.standing:
+                withdrawn = self.state.withdrawal(record.id)
+                if withdrawn is None:
+                    break
+                self._write(withdrawn)
         while due := self._scheduler.due():
             for decision in due:
                 self._write(decision)
-        held = {place.trial: place for place in self._workers.values()}
         for record in self._prospects.open_trials():
             place = held.get(record.id)
             if place is not None and not place.standing:

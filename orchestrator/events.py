@@ -131,9 +131,11 @@ class CheckpointLost(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decided(Event):
-    """A scheduler's decision at a boundary: continue, stop or exploit.
+    """A scheduler's decision at a boundary: continue, stop or exploit; or `withdraw`.
 
     For exploit the trial goes on from `donor`'s checkpoint of the same boundary with `config`.
+    Withdraw takes back the exploit decided at this boundary, whose checkpoint was lost before
+    the trial had one of its own: it stands where it stood, and is decided anew.
     """
 
     kind: ClassVar[str] = "decided"

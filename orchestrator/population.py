@@ -48,6 +48,8 @@ class _Member:
     costs: dict[int, float] = field(default_factory=dict)
     """Boundary -> the value as something to be small; infinite when it was not finite."""
     committed: set[int] = field(default_factory=set)
+    ever_committed: set[int] = field(default_factory=set)
+    """With those that were lost: of these the newest two are kept while the member is open."""
     outranked: set[int] = field(default_factory=set)
     """Boundaries whose checkpoint was no donor's once, so that it may be deleted by now."""
     decided: dict[int, Decided] = field(default_factory=dict)
@@ -171,8 +173,11 @@ class Population(Scheduler):
                     self._open.add(boundary)
             case CheckpointCommitted(trial=trial, boundary=boundary):
                 self._members[trial].committed.add(boundary)
+                self._members[trial].ever_committed.add(boundary)
             case CheckpointLost(trial=trial, boundary=boundary):
                 self._members[trial].committed.discard(boundary)
+            case Decided(trial=trial, boundary=boundary, action="withdraw"):
+                self._reopen(self._members[trial], boundary)
             case Decided(trial=trial, boundary=boundary):
                 self._members[trial].decided[boundary] = event
             case TrialEnded(trial=trial, state=state):
@@ -188,6 +193,19 @@ class Population(Scheduler):
 
         if not self._synchronous and isinstance(event, Reported | CheckpointCommitted):
             self._outrank(event.boundary)
+
+    def _reopen(self, member: _Member, boundary: int) -> None:
+        """Compare a member anew at a boundary that others have left behind.
+
+        A checkpoint that nobody waited for since may be deleted by now, and is no donor's.
+        """
+        member.decided.pop(boundary, None)
+        if not any(m.awaits(boundary) for m in self._members.values() if m is not member):
+            for other in self._members.values():
+                kept = () if other.ended else sorted(other.ever_committed)[-2:]
+                if boundary in other.committed and boundary not in kept:
+                    other.outranked.add(boundary)
+        self._open.add(boundary)
 
     def _outrank(self, boundary: int) -> None:
         """Give up those who are no donors now: should a donor fail, they do not come back.

@@ -246,6 +246,8 @@ class StudyState:
                 self._commit(record, event)
             case CheckpointLost():
                 self._lose(record, event)
+            case Decided(action="withdraw"):
+                self._withdraw(record, event.boundary)
             case Decided():
                 record.decisions[event.boundary] = event
                 if event.action == "exploit" and event.donor is not None:
@@ -297,6 +299,40 @@ class StudyState:
         record.best = donor.best_before(boundary)
         record.best_at = {} if record.best is None else {boundary: record.best}
 
+    def withdrawal(self, trial: str) -> Decided | None:
+        """What takes the trial's last exploit back if its donor's checkpoint was lost; else None.
+
+        Only for a trial that is yet to start from that checkpoint, or must start from it again.
+        """
+        record = self.trials[trial]
+        exploit, standing = record.exploit, self.standing(trial)
+        if exploit is None or standing.ready or record.boundary != exploit.boundary:
+            return None
+        reason = f"the checkpoint of {exploit.donor} at boundary {exploit.boundary} was lost"
+        return Decided(trial=trial, boundary=exploit.boundary, action="withdraw", reason=reason)
+
+    def _withdraw(self, record: TrialRecord, boundary: int) -> None:
+        """Undo an exploit: the trial stands at its own newest checkpoint again.
+
+        Of what was its best before, only that checkpoint is sure not to be deleted by now.
+        """
+        record.decisions.pop(boundary, None)
+        copies = [d for d in record.decisions.values() if d.action == "exploit"]
+        record.exploit = max(copies, key=lambda d: d.boundary, default=None)
+        record.best, record.best_at = None, {}
+        standing = self.standing(record.id)
+        report = record.reports.get(standing.boundary)
+        own = standing.trial == record.id and standing.checkpoint is not None
+        if own and report is not None and report.value is not None:
+            record.best = Best(
+                value=report.value,
+                boundary=standing.boundary,
+                checkpoint=standing.checkpoint or "",
+            )
+            record.best_at = {standing.boundary: record.best}
+        if record.state == "waiting":
+            record.boundary = standing.boundary
+
     def _lose(self, record: TrialRecord, event: CheckpointLost) -> None:
         """Forget a checkpoint wherever it was the best; the next best that is kept takes over."""
         record.checkpoints.pop(event.boundary, None)
@@ -310,7 +346,7 @@ class StudyState:
                 if best.checkpoint != event.path
             }
             other.best = other.best_before(other.boundaries)
-        if not record.ended:
+        if record.state == "waiting":  # one that trains has no need of it now
             record.boundary = self.standing(record.id).boundary
         if self.best is not None and self.best.checkpoint == event.path:
             self.best = None

@@ -316,6 +316,9 @@ def damaged_checkpoints(
             return lost
         for event in found:
             state.apply(event)
+        for trial in state.open_trials:  # as the dispatcher will: what it stands on then, is read
+            while (withdrawn := state.withdrawal(trial)) is not None:
+                state.apply(withdrawn)
         lost += found
 
 

@@ -17,7 +17,7 @@ from orchestrator.journal import Contents, Entry
 from orchestrator.results import StudyResult
 from orchestrator.state import StudyState
 from orchestrator.study import damaged_checkpoints
-from tests.orchestrator.world import World, sweep
+from tests.orchestrator.world import World, population, sweep
 
 
 class Weights:
@@ -37,6 +37,11 @@ def interrupted_study(folder: Path) -> StudyResult:
             if (trial, boundary) == ("0001", 2):
                 break
             world.boundary("a")
+    return read_as(folder, world)
+
+
+def read_as(folder: Path, world: World) -> StudyResult:
+    """The world's study, its checkpoints on disk."""
     events = [
         replace(event, sha256=commit(folder, Path(event.path), Weights()).sha256)
         if isinstance(event, CheckpointCommitted)
@@ -106,3 +111,19 @@ def test_a_file_that_is_gone_is_a_lost_checkpoint(tmp_path: Path) -> None:
     assert ("0001", 2) in named(study)
     (path / "manifest.json").unlink()
     assert ("0001", 2) in named(study)
+
+
+def test_what_a_receiver_falls_back_to_when_its_donors_is_damaged_is_verified_too(
+    tmp_path: Path,
+) -> None:
+    world = World(population(2, synchronous=True), lambda trial, config, at: at + 0.1 * int(trial))
+    world.ready("a", "b")
+    for worker in ("a", "b"):
+        world.take(worker)
+        world.boundary(worker)
+    assert world.state.standing("0000").trial == "0001"
+    study = read_as(tmp_path, world)
+    spoil(study, "0000", 1)
+    assert named(study) == []  # nobody stands there
+    spoil(study, "0001", 1)
+    assert named(study) == [("0001", 1), ("0000", 1)]
