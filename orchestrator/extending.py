@@ -20,9 +20,11 @@ from orchestrator.driver import boundaries_of
 from orchestrator.errors import StudyError
 from orchestrator.events import TrialExtended
 from orchestrator.results import StudyResult
-from orchestrator.state import StudyState
+from orchestrator.state import StudyState, TrialRecord
 from search_spaces import SweepSpec
 from search_spaces.extending import EPOCHS, changed, read_changes
+
+_ROUNDING = 1e-9
 
 
 def going_on(study: StudyResult, overrides: Sequence[str]) -> tuple[SweepSpec, dict[str, Any]]:
@@ -45,7 +47,8 @@ def going_on(study: StudyResult, overrides: Sequence[str]) -> tuple[SweepSpec, d
             f"{study.folder}: {limit}.",
             mend=f"extend it: `sweep resume {study.folder} --set {limit.split()[0]}=...`.",
         )
-    if state.state not in ("finished", "failed") or EPOCHS in changes:
+    more_epochs = EPOCHS in changes or not_extended(spec, state)
+    if state.state not in ("finished", "failed") or more_epochs:
         return spec, changes
     more = state.exhausted is None and no_more_trials(spec, state) is None
     if changes and more:
@@ -72,11 +75,26 @@ def _how_to_extend(study: StudyResult) -> str:
     return f"extend it, as by `sweep resume {study.folder} {words}`, or " if keys else ""
 
 
+def not_extended(spec: SweepSpec, state: StudyState) -> list[TrialRecord]:
+    """Members of a population that did not fail and have fewer epochs than `spec` gives them.
+
+    Asked at each resume, not only at the one that extends: a kill may leave the line that says
+    so and not those of all members.
+    """
+    if spec.method != "pbt":
+        return []
+    return [
+        record
+        for record in state.trials.values()
+        if record.state != "failed" and record.epochs < spec.epochs(record.config) * (1 - _ROUNDING)
+    ]
+
+
 def extended_trials(spec: SweepSpec, state: StudyState, rows: int) -> list[TrialExtended]:
-    """What the longer training of `spec` means for each member that did not fail.
+    """What the longer training of `spec` means for each member that is `not_extended` yet.
 
     Args:
-        spec: with more epochs than the members have.
+        spec: with more epochs than these members have.
         state: the study so far.
         rows: rows of the training split.
 
@@ -84,9 +102,7 @@ def extended_trials(spec: SweepSpec, state: StudyState, rows: int) -> list[Trial
         StudyError: the boundaries that were passed would not stay where they are.
     """
     extended = []
-    for record in state.trials.values():
-        if record.state == "failed":
-            continue
+    for record in not_extended(spec, state):
         boundaries, epochs = boundaries_of(spec, record.config, rows), spec.epochs(record.config)
         if not math.isclose(boundaries * record.epochs, record.boundaries * epochs):
             raise StudyError(

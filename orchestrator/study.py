@@ -33,7 +33,7 @@ from orchestrator.events import (
     StudyStarted,
     TrialExtended,
 )
-from orchestrator.extending import extended_trials, going_on, refuse_lost
+from orchestrator.extending import extended_trials, going_on, not_extended, refuse_lost
 from orchestrator.journal import JOURNAL, Journal, is_unbegun, length_file
 from orchestrator.lock import StudyLock, refuse_running
 from orchestrator.manifest import CheckpointError, verify
@@ -41,7 +41,6 @@ from orchestrator.results import SPECIFICATION, SWEEP_FILE, StudyResult, read_st
 from orchestrator.segment import Readiness
 from orchestrator.state import StudyState
 from search_spaces import Sweep, SweepSpec
-from search_spaces.extending import EPOCHS
 
 CACHE = ".cache"
 _VERSIONS = ("sweep-orchestrator", "ray", "torch", "transformers", "optuna", "datasets")
@@ -168,7 +167,7 @@ def resume_study(
             on_notice(f"{folder}: {note}.")
         history = [entry.event for entry in past.contents.entries]
         extended: list[TrialExtended] = []
-        if EPOCHS in changes:
+        if not_extended(spec, past.state):
             extended = extended_trials(spec, past.state, driver.ready().rows)
         first: list[Event] = [StudyResumed(host=_host(), changes=changes), *extended]
         state = StudyState.of([*history, *first])

@@ -22,7 +22,7 @@ from orchestrator.events import (
     TrialInterrupted,
     TrialProposed,
 )
-from orchestrator.extending import going_on
+from orchestrator.extending import extended_trials, going_on
 from orchestrator.journal import Contents, Entry
 from orchestrator.results import StudyResult
 from orchestrator.retention import Retention
@@ -146,6 +146,41 @@ def test_an_extended_population_goes_on_from_its_last_checkpoints(
     compared = {d.boundary for d in world.of(Decided)}
     assert compared == {1, 2, 3, 4, 5}
     assert StudyState.of(world.journal).trials == world.state.trials
+
+
+@pytest.mark.parametrize("told", range(5))
+def test_an_extension_of_which_a_kill_left_only_the_first_lines_is_completed_by_the_next_resume(
+    told: int,
+) -> None:
+    spec = population(4, synchronous=True)
+    longer = changed(spec, MORE)
+    first = ended(World(spec), "a", "b")
+    assert len(extended_trials(longer, first.state, rows=32)) == 4
+    torn = [*first.journal, *extended(first)[: 1 + told]]
+    missing = extended_trials(longer, StudyState.of(torn), rows=32)
+    assert missing == extended(first)[1 + told :]
+    world = World(longer, history=torn, resumed=[StudyResumed(), *missing])
+    ended(world, "a", "b")
+    assert world.state.state == "finished"
+    assert [t.boundary for t in world.state.trials.values()] == [6] * 4
+    assert world.state.lineage() == ended(World(longer), "a", "b").state.lineage()
+    assert extended_trials(longer, world.state, rows=32) == []
+
+
+def test_only_a_populations_members_are_extended_and_none_that_failed() -> None:
+    spec = population(4, synchronous=True)
+    first = World(spec)
+    first.ready("a", "b")
+    first.take("a")
+    first.fail("a")
+    first.run("a", "b")
+    longer = extended_trials(changed(spec, MORE), first.state, rows=32)
+    failed = [t for t, r in first.state.trials.items() if r.state == "failed"]
+    assert {e.trial for e in longer} == set(first.state.trials) - set(failed)
+    assert extended_trials(spec, first.state, rows=32) == []
+    single = ended(World(sweep()), "a")
+    more = changed(single.spec, MORE)
+    assert extended_trials(more, single.state, rows=32) == []
 
 
 def test_a_synchronous_population_extended_has_the_lineage_of_one_that_was_as_long() -> None:
