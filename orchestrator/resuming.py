@@ -10,6 +10,7 @@ position in steps, and a step means something else for another batch size.
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,23 @@ def read_checkpoint(folder: Path) -> Resumed:
 def boundary_step(boundary: int, boundaries: int, max_steps: int) -> int:
     """Return the optimizer step at which boundary k of K stands: ceil(k * max_steps / K)."""
     return -(-boundary * max_steps // boundaries)
+
+
+def start_name(segment: Segment, rank: int) -> str:
+    """Return the name of a process's start folder in the trial's folder.
+
+    No other process has the same: one that is being ended may still clean up after itself while
+    the next one loads.
+    """
+    return f"start-{segment.segment:04d}-{rank}-{os.getpid()}"
+
+
+def remove_old_starts(trial_folder: Path, segment: Segment) -> None:
+    """Delete the start folders of earlier segments, whose processes were killed or are dying."""
+    for folder in trial_folder.glob("start-*"):
+        number = folder.name.split("-")[1]
+        if number.isdecimal() and int(number) < segment.segment:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def make_start_folder(checkpoint: Path, folder: Path, trainer: Trainer, segment: Segment) -> Path:

@@ -28,7 +28,7 @@ from transformers.trainer_callback import PrinterCallback
 from orchestrator.boundaries import Boundaries
 from orchestrator.errors import TrialError
 from orchestrator.hyperparameters import ConfiguredTrainer, training_arguments
-from orchestrator.resuming import make_start_folder, read_checkpoint
+from orchestrator.resuming import make_start_folder, read_checkpoint, remove_old_starts, start_name
 from orchestrator.segment import Best, BoundaryReport, Segment
 from orchestrator.tasks import Task
 from orchestrator.trial_failures import device_is_lost, trial_error
@@ -113,7 +113,8 @@ class TrainingThread:
         self._log_line = log_line
         self._best_checkpoint = best_checkpoint
         self._world_size = world_size
-        self._start_name = f"start-{rank}"
+        self._rank = rank
+        self._start: Path | None = None
         self._log_name = LOG if rank == 0 else f"log-{rank}.txt"
         self._history_name = HISTORY if rank == 0 else os.devnull
         self._model = WarmModel()
@@ -152,7 +153,7 @@ class TrainingThread:
                 folder.mkdir(parents=True, exist_ok=True)
                 log = TrialLog(folder / self._log_name)
                 exits.callback(Capture(log).close)
-                exits.callback(self._let_go, folder)
+                exits.callback(self._let_go)
                 log.note(
                     f"segment {segment.segment} from boundary {segment.start}: {segment.config}"
                 )
@@ -215,7 +216,9 @@ class TrainingThread:
         self.running = Running(segment, trainer, boundaries, task)
         start = None
         if checkpoint is not None:
-            start = str(make_start_folder(checkpoint, folder / self._start_name, trainer, segment))
+            remove_old_starts(folder, segment)
+            self._start = folder / start_name(segment, self._rank)
+            start = str(make_start_folder(checkpoint, self._start, trainer, segment))
         trainer.train(resume_from_checkpoint=start)
 
     def _stand(self, report: BoundaryReport | None) -> None:
@@ -223,7 +226,7 @@ class TrainingThread:
         if self._orders.get() is not GO:
             raise _Left
 
-    def _let_go(self, folder: Path) -> None:
+    def _let_go(self) -> None:
         """Let go of what the trial held: optimizer and gradients are as large as the model."""
         if self.running is not None:
             # Without the circle the Trainer is freed at once and in order; processes that load
@@ -231,7 +234,9 @@ class TrainingThread:
             del self.running.boundaries.trainer
         self.running = None
         self._model.release()
-        shutil.rmtree(folder / self._start_name, ignore_errors=True)
+        if self._start is not None:
+            shutil.rmtree(self._start, ignore_errors=True)
+        self._start = None
 
     def _collected(self) -> TrialError | None:
         """Collect what the libraries left in circles."""

@@ -8,6 +8,7 @@ import json
 import logging
 import math
 import multiprocessing
+import os
 import random
 import subprocess
 import sys
@@ -652,6 +653,21 @@ def test_a_trial_with_a_smaller_batch_makes_the_same_steps_on_the_same_rows(
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     for name in ("loss", "grad_norm", "learning_rate"):  # the newest lines are of the same steps
         assert lines[1][-1][name] == pytest.approx(lines[0][-1][name], rel=1e-4)
+
+
+def test_no_two_processes_share_a_start_folder_and_old_ones_go(tmp_path: Path) -> None:
+    with bench(tiny_sweep(), tmp_path) as work:
+        first = work.segment()
+        work.train(first, until=1)
+        trial = tmp_path / "trials" / first.trial
+        for name in ("start-0000-0-1", "start-0001-0-1"):  # of a dead worker, and of a dying one
+            (trial / name).mkdir()
+        rest = work.segment(number=1, start=first, at=1)
+        for _ in work.stands(rest):
+            mine = f"start-0001-0-{os.getpid()}"
+            assert sorted(f.name for f in trial.glob("start-*")) == sorted(["start-0001-0-1", mine])
+        work.rank.stop()
+        assert [f.name for f in trial.glob("start-*")] == ["start-0001-0-1"]
 
 
 @pytest.mark.parametrize(
