@@ -22,6 +22,7 @@ from orchestrator.budgets import no_more_trials, too_many_failed, used_up
 from orchestrator.commands import HUNG_AFTER_S, Command, GoOn, Leave, Release, Train
 from orchestrator.events import (
     CheckpointCommitted,
+    CheckpointLost,
     Config,
     Event,
     Reported,
@@ -195,7 +196,8 @@ class Dispatcher:
         """The trial failed; its worker is free, or, when not usable, about to end.
 
         What the trial is not to blame for (infrastructure) is retried; one that ran out of memory
-        may go on with a smaller batch.
+        may go on with a smaller batch; of one whose start was damaged the checkpoint before it is
+        used.
         """
         place = self._workers[worker]
         if failure.kind == "infrastructure":
@@ -208,6 +210,8 @@ class Dispatcher:
             place.ending = None
             self._release_trial(place, trial)
             self._follow(after_failure(self.spec, self.state.trials[trial], failure))
+            if failure.kind == "damaged":
+                self._pass_over(self.state.trials[trial].segments[-1], failure.message)
             if self._hopeless and self._stopping is None:
                 self._begin_to_stop(self._hopeless)
         if not usable:
@@ -407,6 +411,17 @@ class Dispatcher:
             bystander = TrialFailure(kind="infrastructure", message=failure.message)
             cause = failure if trial == at_hand else bystander
             self._follow(after_failure(self.spec, self.state.trials[trial], cause))
+
+    def _pass_over(self, segment: SegmentStarted, reason: str) -> None:
+        """What this segment was to start from is damaged; unless it was written anew meanwhile."""
+        owner, boundary = segment.start_trial, segment.start_boundary
+        if owner is None or boundary is None or segment.start_checkpoint is None:
+            return
+        commit = self.state.trials[owner].checkpoints.get(boundary)
+        if commit is not None and commit.path == segment.start_checkpoint:
+            self._write(
+                CheckpointLost(trial=owner, boundary=boundary, path=commit.path, reason=reason)
+            )
 
     def _forget_uncommitted(self, which: Callable[[str, int, str], bool]) -> None:
         lost = [key for key, on in self._uncommitted.items() if which(*key, on)]

@@ -75,8 +75,9 @@ class TrialError(SweepError):
     """One trial failed.
 
     Args:
-        kind: code, out_of_memory, diverged, infrastructure or hung; disk_full, which ends the
-            study, resumable, and not the trial; no_metric (code), which ends the study for good.
+        kind: code, out_of_memory, diverged, infrastructure or hung; damaged, the checkpoint it
+            was to start from; disk_full, which ends the study, resumable, and not the trial;
+            no_metric (code), which ends the study for good.
         message: one line for a person.
         log: the last lines of the trial's log.
     """

@@ -151,6 +151,8 @@ class Decided(Event):
 class TrialInterrupted(Event):
     """The trial lost its worker (class infrastructure or hung) and will be taken up again.
 
+    Or (damaged) the checkpoint it was to start from; then `CheckpointLost` follows.
+
     `log`: for a hung trial, the stacks of its process when it was ended.
     """
 

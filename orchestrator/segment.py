@@ -92,7 +92,10 @@ class BoundaryReport:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialFailure:
-    """Why a trial ended. kind: code, out_of_memory, diverged, infrastructure, hung."""
+    """Why a trial ended. kind: code, out_of_memory, diverged, infrastructure, hung.
+
+    Or damaged: the checkpoint it was to start from; it goes on from the one before.
+    """
 
     kind: str
     message: str

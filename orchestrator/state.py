@@ -64,7 +64,8 @@ class TrialRecord:
         exploit: the last decision to copy a donor; None when there was none.
         newest: the last boundary whose checkpoint is committed; 0 when there is none.
         halvings: each time that memory ran out and the batch was halved.
-        interruptions: how often it lost its worker, by class (infrastructure, hung).
+        interruptions: how often it lost its worker, by class (infrastructure, hung), or its
+            start (damaged).
     """
 
     id: str

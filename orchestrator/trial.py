@@ -109,8 +109,8 @@ class Rank:
         """Leave what trained before, build this segment, and stand before its first step.
 
         Raises:
-            TrialError: it cannot be built, or its checkpoint is damaged (infrastructure; the
-                message names the file); the rank is free.
+            TrialError: it cannot be built, or its checkpoint is damaged (damaged; the message
+                names the file) or cannot be read (infrastructure); the rank is free.
         """
         self.stop()
         try:
@@ -120,8 +120,10 @@ class Rank:
                 raise
             try:
                 verify(self._study_folder / segment.checkpoint)
-            except (CheckpointError, CheckpointUnreadable) as damage:  # not the trial's fault
-                raise TrialError("infrastructure", damage.rule, error.log) from error
+            except CheckpointError as damage:  # not the trial's fault, and better told
+                raise TrialError("damaged", damage.rule, error.log) from error
+            except CheckpointUnreadable as unread:
+                raise TrialError("infrastructure", unread.rule, error.log) from error
             raise
 
     def advance(self) -> BoundaryReport:

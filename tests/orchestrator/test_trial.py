@@ -621,7 +621,7 @@ def test_a_damaged_checkpoint_is_told_with_its_bad_file_and_is_not_the_trials_fa
         file.write_bytes(file.read_bytes()[:100])
         with pytest.raises(TrialError, match=name) as raised:
             work.rank.begin(work.segment(number=1, start=whole, at=1))
-        assert raised.value.kind == "infrastructure"
+        assert raised.value.kind == "damaged"
         assert len(work.train(work.segment(number=2))) == 2
 
 
