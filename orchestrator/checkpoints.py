@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from orchestrator import watchdog
 from orchestrator.manifest import MANIFEST, CheckpointError, Manifest, seal, sync_folder, verify
 
 STATE = "state.json"
@@ -61,7 +62,7 @@ def commit(study_folder: Path, path: Path, snapshot: Writable) -> Manifest:
     try:
         temporary.mkdir()
         snapshot.write(temporary)
-        manifest = seal(temporary)
+        manifest = seal(temporary, on_file=watchdog.progress)
         if final.exists():
             remove(final)
         temporary.rename(final)

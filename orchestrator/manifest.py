@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,9 +44,16 @@ class Manifest:
     size_bytes: int
 
 
-def seal(folder: Path) -> Manifest:
-    """Sum and sync every file, then write the manifest beside them."""
-    files = {name: _digest(folder / name, sync=True) for name in sorted(_file_names(folder))}
+def seal(folder: Path, on_file: Callable[[], None] = lambda: None) -> Manifest:
+    """Sum and sync every file, then write the manifest beside them.
+
+    Args:
+        on_file: called after each file.
+    """
+    files = {}
+    for name in sorted(_file_names(folder)):
+        files[name] = _digest(folder / name, sync=True)
+        on_file()
     raw = _encode(files)
     with (folder / MANIFEST).open("wb") as file:
         file.write(raw)

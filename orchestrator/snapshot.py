@@ -27,6 +27,7 @@ import torch
 from transformers import PreTrainedConfig, Trainer
 from transformers.trainer_callback import TrainerState
 
+from orchestrator import watchdog
 from orchestrator.checkpoints import STATE
 from orchestrator.host_memory import HostMemory, Lease
 
@@ -88,6 +89,7 @@ class Snapshot:
         if self.config is not None:
             self.config.save_pretrained(folder)
         safetensors.torch.save_file(self.weights, folder / WEIGHTS, metadata={"format": "pt"})
+        watchdog.progress()
         _save(self.optimizer, folder / OPTIMIZER)
         _save(self.scheduler, folder / SCHEDULER)
         if self.scaler is not None:
@@ -177,6 +179,7 @@ def _save(data: Any, path: Path) -> None:
     # file that is open keeps its space.
     with path.open("wb") as file:
         torch.save(data, file)
+    watchdog.progress()
 
 
 def _untied(model: torch.nn.Module) -> dict[str, torch.Tensor]:

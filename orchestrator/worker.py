@@ -176,8 +176,8 @@ class TrialWorker(Trainable):
             self._segment = None
             with self._watched(segment):
                 self._rank.stop()
+            self._flush(segment)
             watchdog.leave()
-            self._writer.flush()
             self._tell(
                 "failed",
                 trial=segment.trial,
@@ -196,7 +196,7 @@ class TrialWorker(Trainable):
             with self._watched(segment):
                 report = self._rank.advance()
             # The checkpoint before is on disk first: so a fault costs one boundary at most.
-            self._writer.flush()
+            self._flush(segment)
             seconds = time.monotonic() - started
             started = time.monotonic()
             report = dataclasses.replace(report, seconds=seconds)
@@ -240,15 +240,16 @@ class TrialWorker(Trainable):
                 self._messages.put(error)
 
         self._writer.submit(
-            self._snapshot(),
+            self._snapshot(segment),
             path,
             on_committed=lambda done: committed(done.sha256, done.size_bytes),
             on_error=failed,
         )
 
-    def _snapshot(self) -> Any:
+    def _snapshot(self, segment: Segment) -> Any:
         try:
-            return self._rank.snapshot()
+            with self._watched(segment):
+                return self._rank.snapshot()
         except Exception as error:  # a copy of the whole trial: host memory may not hold it
             from orchestrator.trial_failures import trial_error
 
@@ -258,18 +259,24 @@ class TrialWorker(Trainable):
         if self._segment is None:
             return
         segment, self._segment = self._segment, None
-        self._writer.flush()
+        self._flush(segment)
         with self._watched(segment):
             self._rank.stop()
         watchdog.leave()
         self._tell("left", trial=segment.trial)
 
+    def _flush(self, segment: Segment) -> None:
+        """Wait for the writer, not for ever: each file is progress, and one may take minutes."""
+        with self._watched(segment, at_least_s=HUNG_AFTER_S):
+            self._writer.flush()
+
     @contextlib.contextmanager
-    def _watched(self, segment: Segment) -> Iterator[None]:
-        """Training is under way: this process ends if it says nothing for too long."""
+    def _watched(self, segment: Segment, at_least_s: float = 0.0) -> Iterator[None]:
+        """Work is under way: this process ends if it says nothing for too long."""
+        seconds = max(at_least_s, self._hung_after_s)
         folder = self._context.study_folder / "trials" / segment.trial
         with contextlib.suppress(OSError):  # no room for a file: training says so in its own words
-            watchdog.watch(watchdog.stack_file(folder, self._name, os.getpid()), self._hung_after_s)
+            watchdog.watch(watchdog.stack_file(folder, self._name, os.getpid()), seconds)
         try:
             yield
         finally:
