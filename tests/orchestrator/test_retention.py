@@ -17,6 +17,7 @@ from orchestrator.events import (
     SegmentStarted,
     StudyResumed,
 )
+from orchestrator.state import StudyState
 from search_spaces import SweepSpec
 from tests.orchestrator.world import World, population, sweep
 
@@ -141,3 +142,47 @@ def test_a_damaged_checkpoint_is_passed_over_and_not_deleted(spec: SweepSpec) ->
     world.run("a")
     assert world.state.state == "finished"
     assert commit.path in world.disk
+
+
+@pytest.mark.parametrize("synchronous", [True, False], ids=["synchronous", "asynchronous"])
+@pytest.mark.parametrize("seed", range(2))
+def test_a_population_killed_and_then_damaged_anywhere_never_copies_a_deleted_checkpoint(
+    seed: int, synchronous: bool
+) -> None:
+    spec = population(4, synchronous=synchronous, quantile_fraction=0.5)
+    whole = lived(spec, seed, 10**9, deletes_first=True)
+    for cut in range(4, len(whole.journal), 3):
+        first = lived(spec, seed, cut, deletes_first=True)
+        state = StudyState.of([*first.journal, StudyResumed()])
+        for path in {state.standing(trial).checkpoint for trial in state.open_trials} - {None}:
+            disk = first.disk - {path}
+            resumed = [StudyResumed(), *found_lost(first.journal, disk)]
+            second = World(spec, values(seed), history=first.journal, resumed=resumed, disk=disk)
+            second.ready("a", "b")
+            second.run("a", "b")
+            assert second.state.state == "finished", (cut, path)
+            best = second.state.best
+            assert best is not None and best.checkpoint in second.disk, (cut, path)
+
+
+def found_lost(history: list[Event], disk: set[str]) -> list[Event]:
+    """What a resume finds gone: as `damaged_checkpoints` does, by names alone."""
+    state = StudyState.of([*history, StudyResumed()])
+    lost: list[Event] = []
+    while True:
+        wanted = {state.standing(trial).checkpoint for trial in state.open_trials}
+        wanted |= {state.best.checkpoint} if state.best else set()
+        found = [
+            CheckpointLost(trial=c.trial, boundary=c.boundary, path=c.path, reason="gone")
+            for record in state.trials.values()
+            for c in record.checkpoints.values()
+            if c.path in wanted - disk
+        ]
+        if not found:
+            return lost
+        for event in found:
+            state.apply(event)
+        for trial in state.open_trials:
+            while (withdrawn := state.withdrawal(trial)) is not None:
+                state.apply(withdrawn)
+        lost += found
