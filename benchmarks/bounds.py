@@ -56,7 +56,7 @@ def bounds_table(found: Sequence[Bound]) -> list[str]:
             "-" if bound.value is None else f"{bound.value:.3g}",
             _limit(bound),
             words[bound.holds],
-            made_in(bound.runs),
+            "-" if bound.value is None else made_in(bound.runs),
         ]
         for bound in found
     ]

@@ -87,7 +87,9 @@ def test_a_bound_says_in_how_many_runs_its_figures_were_made() -> None:
     assert made_in(frozenset({one})) == "one run"
     assert made_in(frozenset({one, later})) == "2 runs, 2026-01-01 to 2026-01-03"
     assert made_in(frozenset({one, one.replace("10", "11")})) == "2 runs, 2026-01-01"
-    lines = bounds_table([Bound("a", 1.0, 2.0, runs=frozenset({one})), Bound("b", None, 1.0)])
+    lines = bounds_table(
+        [Bound("a", 1.0, 2.0, runs=frozenset({one})), Bound("b", None, 1.0, runs=frozenset({one}))]
+    )
     assert lines[2:] == [
         "| a | 1 | at most 2 | yes | one run |",
         "| b | - | at most 1 | not measured | - |",
