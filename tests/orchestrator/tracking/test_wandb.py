@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from orchestrator.events import Config, Decided, Reported, SegmentStarted, StudyEnded, TrialEnded
@@ -179,10 +180,14 @@ def test_the_settings_that_are_wandbs_private_ones_still_exist() -> None:
     wandb.Settings(**wandb_file._SETTINGS)
 
 
+def wandb_processes() -> set[psutil.Process]:
+    """W&B's own processes; another test's may still be there."""
+    return {p for p in psutil.Process().children() if p.name() == "wandb-core"}
+
+
 def test_wandbs_process_killed_in_the_middle_is_noticed_and_the_study_goes_on(
     tmp_path: Path,
 ) -> None:
-    psutil = pytest.importorskip("psutil")
     spec = toy_spec(tmp_path)
     notices: list[str] = []
     tracking = tmp_path / "tracking"
@@ -194,10 +199,11 @@ def test_wandbs_process_killed_in_the_middle_is_noticed_and_the_study_goes_on(
         settle_s=0.0,
         retry_s=(0.05, 0.1),
     )
+    before = wandb_processes()
     outbox.start_run(run("t0"))
     outbox.log("t0", {"train/loss": 1.0}, 1)
     wait_for(lambda: outbox.unsent_lines == 0)
-    (core,) = [p for p in psutil.Process().children() if p.name() == "wandb-core"]
+    (core,) = wandb_processes() - before
     core.kill()
     core.wait(5)
     outbox.log("t0", {"train/loss": 0.5}, 2)
@@ -210,10 +216,10 @@ def test_wandbs_process_killed_in_the_middle_is_noticed_and_the_study_goes_on(
 
 
 def test_a_dead_process_is_told_from_a_refused_value(tmp_path: Path) -> None:
-    psutil = pytest.importorskip("psutil")
+    before = wandb_processes()
     tracker = WandbTracker(toy_spec(tmp_path), tmp_path / "tracking", pytest.fail)
     tracker.start_run(run("t0"))
-    (core,) = [p for p in psutil.Process().children() if p.name() == "wandb-core"]
+    (core,) = wandb_processes() - before
     core.kill()
     core.wait(5)
     with pytest.raises(TrackerDied):
