@@ -143,7 +143,7 @@ def forget_ray(started: Sequence[psutil.Process]) -> None:
     import ray
 
     atexit.unregister(ray.shutdown)
-    _end(started)
+    end_processes(started)
 
 
 def ray_processes(others: Container[int]) -> list[psutil.Process]:
@@ -177,16 +177,17 @@ def leave_ray(started: Sequence[psutil.Process]) -> None:
     leaving = threading.Thread(target=ray.shutdown, name="leave-ray", daemon=True)
     leaving.start()
     leaving.join(_GRACE_S)
-    _end(started, sparing=("raylet", "gcs_server"))
+    end_processes(started, sparing=("raylet", "gcs_server"))
     leaving.join()
     _, living = psutil.wait_procs(started, timeout=_GRACE_S)
-    _end(living)
+    end_processes(living)
     psutil.wait_procs(living, timeout=_GRACE_S)
 
 
-def _end(processes: Sequence[psutil.Process], sparing: Container[str] = ()) -> None:
+def end_processes(processes: Sequence[psutil.Process], sparing: Container[str] = ()) -> None:
+    """End them by process id, but those of these names; what is gone already is passed over."""
     for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
+        with contextlib.suppress(psutil.Error):
             if process.name() not in sparing:
                 process.kill()
 

@@ -169,8 +169,8 @@ class Dispatcher:
     ) -> None:
         """The trial's checkpoint of this boundary stands complete on disk.
 
-        Earlier boundaries of the trial that are still awaited were superseded before they
-        reached the disk.
+        Earlier boundaries of the trial that are still awaited will not come: commits of a trial
+        come in order.
         """
         self._forget_uncommitted(lambda who, at, on: who == trial and at <= boundary)
         self._write(

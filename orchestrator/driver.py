@@ -188,18 +188,19 @@ class Driver:
         self._waiting = True
         self._signals.take()  # again: Ray has put its own handler for SIGTERM in between
         while not self._woken.wait(_POLL_S):
-            self._guarded(self._watch_over)
+            gone = self._ray.is_gone()  # asks the network: reports must not wait for that
+            self._guarded(functools.partial(self._watch_over, gone))
         if self._signals.number is not None:
             self._interrupt(self._signals.number)
         self._raise_error()
 
-    def _watch_over(self) -> None:
+    def _watch_over(self, cluster_is_gone: bool) -> None:
         """End the study while it can still be recorded: at low water, or when it was taken over."""
         if self._journal is None:
             return
         self._journal.check()
         self._workers.watch_memory()
-        if self._ray.is_gone():
+        if cluster_is_gone:
             self._end_without_cluster()
         try:
             require_reserve(self.folder)

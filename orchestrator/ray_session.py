@@ -124,12 +124,10 @@ class RaySession:
 
     def kill(self) -> None:
         """End every process of a Ray that was started here, at once."""
+        from orchestrator.cluster import end_processes
+
         self._note_processes()
-        for process in [*self._processes]:
-            try:
-                process.kill()
-            except psutil.Error:
-                continue
+        end_processes([*self._processes])
 
     def _work(self) -> None:
         error: BaseException | None = None

@@ -4,7 +4,7 @@ Loads no model and no data set by itself. Left alone, the libraries retry every 
 before they say that there is no network (two files: 50 s). So the Hub is asked once, with a
 deadline; when it does not answer, everything is looked up in the local cache only, and what is
 not there is one error that names it. What a revision's files are is looked up in the local
-cache first: a study's workers then read what its driver fetched and ask nobody.
+cache first: what a node's first worker fetched, its others read and ask nobody.
 """
 
 from __future__ import annotations

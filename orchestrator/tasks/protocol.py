@@ -1,8 +1,8 @@
 """What a task gives to whoever trains: the parts of a Trainer.
 
-A task trains nothing and knows nothing of trials, boundaries or Ray. `prepare` is called by the
-driver before the first trial and again by every worker; it must be safe when several processes
-call it at once, and cheap when the work is done. Everything else may be asked for after it and
+A task trains nothing and knows nothing of trials, boundaries or Ray. `prepare` is called by
+every worker before the first trial; it must be safe when several processes call it at once, and
+cheap when the work is done. Everything else may be asked for after it and
 is loaded when it is asked for.
 """
 
