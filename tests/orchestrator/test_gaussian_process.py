@@ -58,6 +58,21 @@ def test_with_little_to_learn_it_proposes_the_best_place() -> None:
     assert point == pytest.approx([0.3, 0.7], abs=0.12)
 
 
+def test_many_points_share_a_kernel_fitted_to_some_and_all_are_believed() -> None:
+    rng = np.random.default_rng(3)
+    points = rng.random((600, 2))
+    values = bowl(points) + 0.05 * rng.normal(size=600)
+    some = np.linspace(0, 599, 256).round().astype(int)
+    values[some[1] - 1] += 3.0  # a point that the fit does not see
+    whole = GaussianProcess(PLANE, points, values)
+    fitted_to_some = GaussianProcess(PLANE, points[some], values[some]).kernel
+    scale = np.log(values.var() / values[some].var())  # values are standardised by all
+    assert whole.kernel == pytest.approx(fitted_to_some - [0, 0, scale, scale], abs=0.2)
+    here = points[some[1] - 1 : some[1]]
+    unseen = GaussianProcess(PLANE, points[some], values[some])
+    assert whole.predict(here)[0][0] > unseen.predict(here)[0][0] + 0.02
+
+
 def test_the_same_draws_give_the_same_proposal() -> None:
     first, again = (fitted().propose(np.random.default_rng(5), explore=True) for _ in range(2))
     assert (first == again).all()
