@@ -43,7 +43,19 @@ class StudyStarted(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialProposed(Event):
-    """A searcher gave configuration number `number`; origin: default, warm_start, searcher."""
+    """A searcher gave configuration number `number`, or a trial beside the search was asked for.
+
+    `origin`: default, warm_start and searcher are the search's own; control (the default
+    configuration beside a grid), finalist and replay stand beside it: they are no candidates for
+    its best, and its budgets do not count them.
+
+    Attributes:
+        seed: what a trial beside the search trains with; None: what any trial of the study does.
+        repeats: the trial whose configuration, or schedule of configurations, this one trains
+            again from scratch.
+        schedule: [boundary, configuration] each, ascending: what is in force from that boundary
+            on; before the first it is `config`.
+    """
 
     kind: ClassVar[str] = "trial_proposed"
     trial: str
@@ -52,6 +64,9 @@ class TrialProposed(Event):
     origin: str
     boundaries: int
     epochs: float
+    seed: int | None = None
+    repeats: str | None = None
+    schedule: list[tuple[int, Config]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -206,6 +221,33 @@ class TrialExtended(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluated(Event):
+    """A committed checkpoint was evaluated on a split that nothing was chosen by.
+
+    Attributes:
+        boundary, checkpoint: which of the trial's lineage; `checkpoint` is relative to the study.
+        split: the split's name, `test`.
+        value: the study's metric there; None when not finite.
+        metrics: all of them, by their names without a prefix.
+        rows: how many were evaluated.
+        seconds: how long it took; `gpus` were held meanwhile.
+        again: whether this checkpoint's split had been looked at before.
+    """
+
+    kind: ClassVar[str] = "evaluated"
+    trial: str
+    boundary: int
+    checkpoint: str
+    split: str
+    value: float | None
+    metrics: dict[str, float | None]
+    rows: int
+    seconds: float
+    gpus: float = 0.0
+    again: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StudyResumed(Event):
     """A new driver took the study up.
 
@@ -241,6 +283,7 @@ KINDS: dict[str, type[Event]] = {
         BatchHalved,
         TrialEnded,
         TrialExtended,
+        Evaluated,
         StudyResumed,
         StudyEnded,
     )

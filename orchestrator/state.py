@@ -18,6 +18,7 @@ from orchestrator.events import (
     CheckpointLost,
     Config,
     Decided,
+    Evaluated,
     Event,
     Reported,
     SearchExhausted,
@@ -89,6 +90,14 @@ class TrialRecord:
     failure: str | None = None
     message: str = ""
     log: str = ""
+    seed: int | None = None
+    repeats: str | None = None
+    schedule: list[tuple[int, Config]] = field(default_factory=list)
+
+    @property
+    def in_search(self) -> bool:
+        """Whether the trial is one of the search, rather than one trained beside it."""
+        return self.origin in ("default", "warm_start", "searcher")
 
     @property
     def config(self) -> Config:
@@ -154,6 +163,8 @@ class StudyState:
         self.trials: dict[str, TrialRecord] = {}
         self.open_trials: dict[str, None] = {}  # an ordered set: 10,000 ended trials cost nothing
         self.best: StudyBest | None = None
+        self.evaluations: list[Evaluated] = []
+        """Looks at splits that nothing was chosen by, in order."""
         self.epochs_ended = 0.0
         """Epochs done by the trials that have ended, each by its last report."""
         self.slowest_s = 0.0
@@ -226,8 +237,13 @@ class StudyState:
                     event.config,
                     event.boundaries,
                     event.epochs,
+                    seed=event.seed,
+                    repeats=event.repeats,
+                    schedule=event.schedule,
                 )
                 self.open_trials[event.trial] = None
+            case Evaluated():
+                self.evaluations.append(event)
             case _:
                 self._apply_to_trial(event)
 
@@ -286,7 +302,7 @@ class StudyState:
         if record.best is None or self.better(value, record.best.value):
             record.best = Best(value=value, boundary=event.boundary, checkpoint=event.path)
         record.best_at[event.boundary] = record.best
-        if self.best is None or self.better(value, self.best.value):
+        if record.in_search and (self.best is None or self.better(value, self.best.value)):
             self.best = StudyBest(
                 record.id, event.boundary, value, self._config_at(record, event), event.path
             )
@@ -353,6 +369,8 @@ class StudyState:
             self.best = None
             for other in self.trials.values():
                 best = other.best
+                if not other.in_search:
+                    continue
                 if best and (self.best is None or self.better(best.value, self.best.value)):
                     self.best = StudyBest(
                         other.id, best.boundary, best.value, other.config, best.checkpoint
