@@ -1,0 +1,1 @@
+"""The comparison report: what studies found, side by side, with as much claim as they carry."""

@@ -1,0 +1,226 @@
+"""What a report says of one study: a repetition of a method, its costs, choices and failures.
+
+The part of `report.json` below the methods; `model.py` says what missing values become.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+Config = dict[str, Any]
+Device = Literal["gpu", "cpu"]
+
+
+class Point(NamedTuple):
+    """Best value so far once so much was spent by all trials of the search."""
+
+    epochs: float
+    device_s: float
+    wall_s: float
+    value: float
+
+
+class At(NamedTuple):
+    """A value of a trial at an epoch; None where it was not finite."""
+
+    epoch: float
+    value: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    """A number over repetitions: their values in order, mean, 95 % t interval (None below 3)."""
+
+    values: tuple[float, ...]
+    mean: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counts:
+    """Trials of a search. `running` also counts those that wait, and those cut off."""
+
+    started: int = 0
+    finished: int = 0
+    stopped: int = 0
+    failed: int = 0
+    running: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cost:
+    """What was spent. usd: None without a price or without GPUs. wall_s 0 for trials beside."""
+
+    epochs: float
+    device_s: float
+    device: Device
+    wall_s: float = 0.0
+    usd: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluation:
+    """One look at a held-out split. value: the study's metric; None when not finite.
+
+    `rows` were evaluated; `standard_error` is sqrt(p (1 - p) / rows) for accuracy, else None.
+    `again`: this checkpoint's split had been looked at before.
+    """
+
+    trial: str
+    boundary: int
+    split: str
+    value: float | None
+    metrics: dict[str, float | None]
+    rows: int
+    seconds: float
+    standard_error: float | None = None
+    again: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Selected:
+    """The checkpoint that a study chose. value: on validation, so optimistic.
+
+    by: "search" (best validation value), or "finalists" (best mean over new seeds).
+    test: the first look at the test split; None when there was none.
+    """
+
+    trial: str
+    boundary: int
+    epoch: float
+    value: float
+    config: Config
+    by: Literal["search", "finalists"] = "search"
+    test: Evaluation | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DefaultRun:
+    """The default configuration: trial 0 of the search, or (beside) a control of a grid."""
+
+    trial: str
+    config: Config
+    state: str
+    value: float | None
+    beside: bool
+    test: Evaluation | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retrained:
+    """A configuration or schedule trained once more from scratch on another seed."""
+
+    trial: str
+    seed: int | None
+    state: str
+    value: float | None
+    epoch: float | None
+    test: Evaluation | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finalist:
+    """One of the best configurations on new seeds. `found`: its value in the search."""
+
+    repeats: str
+    config: Config
+    found: float | None
+    runs: tuple[Retrained, ...]
+    validation: Summary | None
+    test: Summary | None
+    crowned: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stretch:
+    """A part of a lineage: `trial` under one configuration, from one boundary to another."""
+
+    trial: str
+    start: int
+    end: int
+    start_epoch: float
+    end_epoch: float
+    config: Config
+    values: tuple[At, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exploit:
+    """`trial` took `donor`'s checkpoint; before: the donor's configuration, after: explored."""
+
+    trial: str
+    donor: str
+    boundary: int
+    epoch: float
+    before: Config
+    after: Config
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Member:
+    """A swim lane of a population: its stretches in order; exploits stand between them."""
+
+    trial: str
+    state: str
+    stretches: tuple[Stretch, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lineage:
+    """Who descends from whom. winner: the ancestry of the selected checkpoint, from scratch on.
+
+    Its stretches are the schedule of each hyperparameter: stretch.config[name] holds from
+    start_epoch to end_epoch. Empty while nothing is selected. `of`: members and exploits
+    before any were left out for size.
+    """
+
+    members: tuple[Member, ...]
+    exploits: tuple[Exploit, ...]
+    winner: tuple[Stretch, ...]
+    of_members: int = 0
+    of_exploits: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    """A failed trial. kind: code, out_of_memory, diverged, infrastructure, hung; log: its end."""
+
+    trial: str
+    kind: str
+    message: str
+    log: str
+    config: Config
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Repetition:
+    """One study of a method.
+
+    status: running, interrupted, stopped, finished or failed. curve: best so far of the search,
+    ascending in cost, one point for each improvement and one for its end; `curve_of` points
+    before thinning. cost: of the search alone; what stands beside it has its own.
+    """
+
+    study: str
+    seed: int
+    status: str
+    reason: str
+    smoke: bool
+    counts: Counts
+    cost: Cost
+    curve: tuple[Point, ...]
+    curve_of: int
+    selected: Selected | None
+    evaluations: tuple[Evaluation, ...] = ()
+    default: DefaultRun | None = None
+    control_cost: Cost | None = None
+    finalists: tuple[Finalist, ...] = ()
+    finalists_cost: Cost | None = None
+    replays: tuple[Retrained, ...] = ()
+    replay_of: str | None = None
+    replay_cost: Cost | None = None
+    lineage: Lineage | None = None
+    failures: tuple[Failure, ...] = ()
+    failures_of: int = 0
