@@ -12,7 +12,7 @@ repetitions. A part that does not apply is None (`lineage` for all but PBT) or s
 hidden (`Importance.hidden`). Studies are named uniquely in a report; `study/trial` is a `key`.
 
 Units: epochs as trained, seconds, US dollars. `device` says which seconds: "gpu" seconds count
-every GPU that was held; "cpu" seconds, where no trial held one, are those of training processes.
+every GPU that was held; "cpu" seconds, where no trial held one, count every CPU that was.
 """
 
 from __future__ import annotations

@@ -98,12 +98,18 @@ class Selected:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DefaultRun:
-    """The default configuration: trial 0 of the search, or (beside) a control of a grid."""
+    """The default configuration: trial 0 of the search, or (beside) a control of a grid.
+
+    whole: whether it was trained for its whole budget of epochs; a search may stop it early, and
+    a population's member 0 leaves it at its first exploit. value: its best over `epochs`.
+    """
 
     trial: str
     config: Config
     state: str
     value: float | None
+    epochs: float
+    whole: bool
     beside: bool
     test: Evaluation | None = None
 

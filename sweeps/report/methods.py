@@ -1,0 +1,84 @@
+"""Which studies are repetitions of one method.
+
+Reads no folder and computes nothing. Studies of one method are the same sweep under other seeds;
+their names, descriptions, trackers and storage folders may differ, because none of them changes
+what is trained. A comparison knows which of its sweep files a study came from and says so; for
+studies that were run by hand, equal specifications are the same thing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.results import StudyResult
+from sweeps.views import METHOD_WORDS
+
+_DIFFER = {"name", "seed", "description", "storage", "tracking"}
+"""Keys of a specification in which repetitions of one method may differ."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method's label, unique in a report, and its repetitions by seed."""
+
+    label: str
+    studies: tuple[StudyResult, ...]
+
+
+def grouped(
+    studies: Sequence[StudyResult], labels: Mapping[Path, str] | None = None
+) -> list[Method]:
+    """Group studies into methods, in the order in which each method is first met.
+
+    Args:
+        studies: the same folder twice counts once.
+        labels: a study's folder (resolved) -> its method's label, for the studies of a
+            comparison; the others go by their specification.
+    """
+    known = labels or {}
+    groups: dict[tuple[str, str], dict[Path, StudyResult]] = {}
+    for study in studies:
+        folder = study.folder.resolve()
+        label = known.get(folder)
+        key = ("label", label) if label is not None else ("like", _likeness(study))
+        groups.setdefault(key, {})[folder] = study
+    members = [
+        tuple(sorted(group.values(), key=lambda s: (s.spec.seed, s.folder.name)))
+        for group in groups.values()
+    ]
+    given = [label if kind == "label" else None for kind, label in groups]
+    return [Method(label, m) for label, m in zip(_labels(given, members), members, strict=True)]
+
+
+def _likeness(study: StudyResult) -> str:
+    """What repetitions have in common, as a key."""
+    data = study.spec.model_dump(mode="json", exclude=_DIFFER)
+    return json.dumps(data, sort_keys=True)
+
+
+def _labels(given: Sequence[str | None], members: Sequence[tuple[StudyResult, ...]]) -> list[str]:
+    """A label for each group: what was given, else its method's words, told apart by name."""
+    words = [METHOD_WORDS[group[0].spec.method] for group in members]
+    labels: list[str] = []
+    for label, word, group in zip(given, words, members, strict=True):
+        if label is None:
+            label = word if words.count(word) == 1 else f"{word} ({_stem(group)})"
+        unique, n = label, 1
+        while unique in labels:
+            n += 1
+            unique = f"{label} {n}"
+        labels.append(unique)
+    return labels
+
+
+def _stem(group: Sequence[StudyResult]) -> str:
+    """What the names of a group's studies begin with; the first name if that is nothing."""
+    names = [study.spec.name for study in group]
+    common = os.path.commonprefix(names)
+    if len(names) > 1:
+        common = common.rstrip("0123456789").rstrip("-._")
+    return common or names[0]
