@@ -44,6 +44,7 @@ Storage = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, words on stderr.")]
+Plain = Annotated[bool, typer.Option("--plain", help="Lines instead of a live view.")]
 Force = Annotated[
     bool, typer.Option("--force", help="Accept values that sense forbids, like a rate of 3.")
 ]
