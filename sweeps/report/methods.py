@@ -8,8 +8,8 @@ studies that were run by hand, equal specifications are the same thing.
 
 from __future__ import annotations
 
+import itertools
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +78,8 @@ def _labels(given: Sequence[str | None], members: Sequence[tuple[StudyResult, ..
 def _stem(group: Sequence[StudyResult]) -> str:
     """What the names of a group's studies begin with; the first name if that is nothing."""
     names = [study.spec.name for study in group]
-    common = os.path.commonprefix(names)
+    same = itertools.takewhile(lambda at: len(set(at)) == 1, zip(*names, strict=False))
+    common = "".join(at[0] for at in same)
     if len(names) > 1:
         common = common.rstrip("0123456789").rstrip("-._")
     return common or names[0]

@@ -138,7 +138,10 @@ class Band:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Axis:
-    """A searched name. kind: number (low, high, log) or category (values, in order)."""
+    """A searched name. kind: number (low, high, log) or category (values, those of the file).
+
+    label: the name's shortest ending that is unique. values: numbers ascending, others as listed.
+    """
 
     name: str
     label: str
@@ -146,7 +149,7 @@ class Axis:
     log: bool = False
     low: float | None = None
     high: float | None = None
-    values: tuple[str, ...] = ()
+    values: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
