@@ -94,7 +94,9 @@ class SavedRows:
         whole = {**row, "date": self.run[: len("2026-01-01")], "run": self.run}
         self.rows[name] = json.loads(json.dumps({**whole, **self.conditions(name)}))
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._file.write_text(json.dumps({"rows": self.rows}, indent=1) + "\n", "utf-8")
+        beside = self._file.with_suffix(".json.new")
+        beside.write_text(json.dumps({"rows": self.rows}, indent=1) + "\n", "utf-8")
+        beside.replace(self._file)  # a kill in mid-write would cost hours
 
     def write_page(
         self,

@@ -4,9 +4,11 @@ One process a slot; each has imported everything and trained a step before the c
 all take trial after trial until none is left. Nothing is searched, nobody reports. What the trials
 are made of (rows, tokens, model) is our own task's, so it is the very same.
 
-    python -m benchmarks.trials.floor WORK    (the folder that the job was laid out in)
+    python -m benchmarks.trials.floor JOB RUN epoch|no
 
-Writes `floor.json` beside the marks.
+JOB is the folder that the job was laid out in, RUN the one for what this run leaves: `floor.json`
+and the marks. The last word is the Trainer's `save_strategy`: `no` shows how much of the floor is
+waiting for its own saves.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from benchmarks.trials.processes import written_bytes
 FLOOR = "floor.json"
 
 
-def main(job_folder: Path, run_folder: Path) -> None:
+def main(job_folder: Path, run_folder: Path, saves: str) -> None:
     """Train all trials of the job; write when the clock was started and when the last one ended."""
     job = read_job(job_folder)
     context = multiprocessing.get_context("spawn")
@@ -37,7 +39,8 @@ def main(job_folder: Path, run_folder: Path) -> None:
     clocks: Any = context.Queue()
     processes = [
         context.Process(
-            target=_slot, args=(job, run_folder, run_folder / f"slot-{n}", trials, barrier, clocks)
+            target=_slot,
+            args=(job, saves, run_folder, run_folder / f"slot-{n}", trials, barrier, clocks),
         )
         for n in range(job.slots)
     ]
@@ -57,7 +60,9 @@ def main(job_folder: Path, run_folder: Path) -> None:
     (run_folder / FLOOR).write_text(json.dumps(found), "utf-8")
 
 
-def _slot(job: Job, run: Path, folder: Path, trials: Any, barrier: Any, clocks: Any) -> None:
+def _slot(
+    job: Job, saves: str, run: Path, folder: Path, trials: Any, barrier: Any, clocks: Any
+) -> None:
     import torch
 
     from benchmarks.trials.marks import Marks
@@ -80,7 +85,8 @@ def _slot(job: Job, run: Path, folder: Path, trials: Any, barrier: Any, clocks: 
             number, config = trials.get(timeout=0.1)
         except queue.Empty:
             break
-        _train(job, task, folder / str(number), callbacks=[marks], **config)
+        settings = {**config, "save_strategy": saves}
+        _train(job, task, folder / str(number), callbacks=[marks], **settings)
         ended = time.time()
     written = (written_bytes("self") or 0) - written
     clocks.put({"started": started, "ended": ended, "written_bytes": written})
@@ -114,4 +120,4 @@ def _train(job: Job, task: Any, folder: Path, callbacks: Any = None, **settings:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])

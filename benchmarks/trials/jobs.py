@@ -1,8 +1,9 @@
 """The work that everybody is given: model, data, settings, and the sweep files that say it to us.
 
 Trains nothing. The tiny job is made here from a fixed seed, tokenizer and model included, so it
-needs no network; the ten-second job takes a real pretrained model and rows of a folder given by
-its path. All run the same number of epochs of the same rows in batches of the same size.
+needs no network; the ten-second job takes a real pretrained model, and rows spread evenly over
+files in a folder given by its path, which are copied for everybody to read. All run the same number
+of epochs of the same rows in batches of the same size.
 """
 
 from __future__ import annotations
@@ -133,6 +134,7 @@ def lay_out(job: Job, folder: Path, data: Path) -> Job:
 
     Raises:
         FileNotFoundError: the real model or its data is not there.
+        ValueError: the data has fewer rows than the job.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if job.size == "tiny":
@@ -145,11 +147,8 @@ def lay_out(job: Job, folder: Path, data: Path) -> Job:
             _make_model(rows, model)
             made.write_text(json.dumps(wanted), "utf-8")
     else:
-        model, rows = _real_model(), data.resolve()
-        if not (rows / "train.jsonl").is_file():
-            raise FileNotFoundError(
-                f"{rows}: there is no train.jsonl; name the folder that holds RTE with --data"
-            )
+        model, rows = _real_model(), folder / "data"
+        _copy_rows(job, data, rows)
     laid = replace(job, model=str(model.resolve()), data=str(rows.resolve()))
     (folder / _JOB).write_text(json.dumps(asdict(laid)), "utf-8")
     return laid
@@ -198,8 +197,6 @@ def sweep_file(job: Job, method: str) -> str:
         "resources": {"cpus_per_worker": 1, "max_concurrent": job.slots},
         "tracking": {"backends": ["none"]},
     }
-    if job.size != "tiny":
-        sweep["task"]["rows"] = {"train": job.train_rows, "validation": job.validation_rows}
     if method in ("random", "bayes", "asha"):
         sweep["run_cap"] = job.trials
     if method == "asha":
@@ -217,6 +214,19 @@ def sweep_file(job: Job, method: str) -> str:
 
 ASHA_ETA = 3
 """The reduction factor that every ASHA is given."""
+
+
+def _copy_rows(job: Job, data: Path, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    for split, wanted in zip(_SPLITS, (job.train_rows, job.validation_rows), strict=True):
+        file = data / f"{split}.jsonl"
+        if not file.is_file():
+            raise FileNotFoundError(f"{file} is not there; name RTE's folder with --data")
+        rows = file.read_text("utf-8").splitlines()
+        if len(rows) < wanted:
+            raise ValueError(f"{file}: {wanted} rows are needed, it has {len(rows)}")
+        some = (rows[number * len(rows) // wanted] for number in range(wanted))
+        (folder / file.name).write_text("\n".join(some) + "\n", "utf-8")
 
 
 def _make_data(job: Job, folder: Path) -> None:

@@ -26,7 +26,7 @@ from benchmarks.trials.segments import (
     figures,
     marked_segments,
 )
-from benchmarks.trials.table import PARTS, PEERS
+from benchmarks.trials.table import FLOORS, PARTS, PEERS
 
 LOG = "output.txt"
 
@@ -52,10 +52,9 @@ class Bench:
 
 def names(job: Job) -> list[str]:
     """All that is measured at the job's size, in order."""
-    mine = [f"ours_{method}" for method in ours.METHODS[job.size]]
-    if job.size == "tiny":
-        return ["floor", *PARTS, *mine, *PEERS]
-    return ["floor", *mine]
+    mine = [f"ours_{method}" for method in ours.METHODS]
+    parts = PARTS if job.size == "tiny" else ()
+    return [*FLOORS, *parts, *mine, *PEERS]
 
 
 def depends_on(name: str) -> tuple[str, ...]:
@@ -88,15 +87,16 @@ def measure(bench: Bench, name: str, folder: Path) -> dict[str, Any]:
     if name in PARTS:
         ran = _run(_module("unavoidable", name), folder)
         return {"seconds": float((folder / LOG).read_text("utf-8").split()[-1]), **_took(ran)}
-    if name == "floor":
-        return _floor(bench, folder)
+    if name in FLOORS:
+        return _floor(bench, name, folder)
     if name.startswith("ours_"):
         return _ours(bench, name.removeprefix("ours_"), folder)
     return _peer(bench, name, folder)
 
 
-def _floor(bench: Bench, folder: Path) -> dict[str, Any]:
-    ran = _run(_module("floor", str(bench.job_folder), str(folder)), folder)
+def _floor(bench: Bench, name: str, folder: Path) -> dict[str, Any]:
+    saves = "no" if name == "floor_no_saves" else "epoch"
+    ran = _run(_module("floor", str(bench.job_folder), str(folder), saves), folder)
     clock = json.loads((folder / FLOOR).read_text("utf-8"))
     trained = marked_segments(folder / MARKS)
     found = figures(trained, clock["started"], bench.job.slots)
@@ -118,9 +118,12 @@ def _ours(bench: Bench, method: str, folder: Path) -> dict[str, Any]:
     study = ours.study_of(folder)
     if study.status != "finished":
         raise MeasurementFailed(f"the study is {study.status}, not finished")
+    epochs = ours.epochs(study)
+    if method != "asha" and epochs != bench.job.all_epochs:
+        raise MeasurementFailed(f"{epochs:g} epochs were trained, not {bench.job.all_epochs}")
     return {
         "seconds": ran.seconds,
-        "epochs": ours.epochs(study),
+        "epochs": epochs,
         **figures(ours.segments(study), ran.started, bench.job.slots),
         **_took(ran, ours.workers(study)),
         **ours.result(study),

@@ -17,10 +17,7 @@ from benchmarks.trials.segments import Segment
 from orchestrator.events import CheckpointCommitted, Decided, Reported, SegmentStarted
 from orchestrator.results import StudyResult, read_study
 
-METHODS = {
-    "tiny": ("grid", "random", "bayes", "asha", "pbt"),
-    "ten_seconds": ("grid", "bayes", "pbt"),
-}
+METHODS = ("grid", "random", "bayes", "asha", "pbt")
 _SEGMENT = re.compile(r"segment (\d+) from boundary")
 _STAMP = len("2026-01-01 00:00:00.000")
 

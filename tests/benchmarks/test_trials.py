@@ -67,10 +67,18 @@ def test_grid_and_random_must_be_faster_than_the_fastest_of_all_peers():
 
 def test_a_seventh_is_taken_of_the_medians():
     several = rows(hf_ray_pbt=0.0, ours_pbt=0.0)
-    several["hf_ray_pbt"]["runs"] = [{"seconds": s} for s in (70.0, 7000.0, 69.0)]
-    several["ours_pbt"]["runs"] = [{"seconds": s} for s in (10.0, 9.0, 500.0)]
+    for name, seconds in {"hf_ray_pbt": (70.0, 7000.0, 69.0), "ours_pbt": (10.0, 9.0, 500)}.items():
+        several[name]["runs"] = [{"seconds": s, "epochs": 24} for s in seconds]
     assert bounds("tiny", several)[0].value == pytest.approx(1 / 7)
     assert bounds("tiny", several)[0].holds
+
+
+def test_who_trained_more_epochs_is_compared_by_epoch():
+    several = rows(hf_ray_pbt=70.0, ours_pbt=10.0)
+    several["hf_ray_pbt"]["runs"][0]["epochs"] = 36
+    assert bounds("tiny", several)[0].value == pytest.approx(36 / 24 / 7)
+    several["hf_ray_pbt"]["runs"][0]["epochs"] = 12  # it was slow for less work
+    assert bounds("tiny", several)[0].value == pytest.approx(1 / 7)
 
 
 def test_the_first_step_is_compared_with_the_sum_of_its_parts():
@@ -205,6 +213,22 @@ def test_a_tiny_job_of_other_values_is_laid_out_anew(tmp_path, monkeypatch):
         lines = (tmp_path / "data" / "train.jsonl").read_text("utf-8").splitlines()
         assert len(lines) == wanted.train_rows
     assert len(made) == 2
+
+
+def test_all_are_given_the_same_rows_of_real_data(tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "_real_model", lambda: tmp_path)
+    job = dataclasses.replace(JOBS["ten_seconds"], train_rows=3, validation_rows=2)
+    data = tmp_path / "rte"
+    with pytest.raises(FileNotFoundError, match=r"train\.jsonl is not there"):
+        jobs.lay_out(job, tmp_path / "job", data)
+    data.mkdir()
+    for split in ("train", "validation"):
+        (data / f"{split}.jsonl").write_text("".join(f'{{"n": {n}}}\n' for n in range(9)), "utf-8")
+    laid = jobs.lay_out(job, tmp_path / "job", data)
+    lines = (Path(laid.data) / "train.jsonl").read_text("utf-8").splitlines()
+    assert [json.loads(line)["n"] for line in lines] == [0, 3, 6]
+    with pytest.raises(ValueError, match="10 rows are needed, it has 9"):
+        jobs.lay_out(dataclasses.replace(job, train_rows=10), tmp_path / "job", data)
 
 
 WRITER = """
