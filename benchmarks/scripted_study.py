@@ -13,23 +13,28 @@ The last line of its output is one JSON object.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
+from rich.console import Console
 
+from benchmarks.plain_ray import peak_bytes
 from orchestrator.events import Event, SegmentStarted, TrialEnded, TrialProposed
 from orchestrator.scripted import ScriptedRank
 from orchestrator.state import StudyState
 from orchestrator.study import resume_study, run_study
 from search_spaces import Sweep, SweepSpec
+from sweeps.console import Surface
+from sweeps.live import OnEvent, view_of
 
 MEMBERS = 20
-_SAMPLE_S = 0.1
 _EVENTS = {"random": 4.98, "asha": 8.6, "pbt": 3.9}
 """Events a unit, a little fewer than there are: where the power is cut."""
 
@@ -74,7 +79,7 @@ def scripted_spec(method: str, trials: int, **keys: Any) -> SweepSpec:
 
 
 class Watch:
-    """Notes when things happened, and this process's largest memory.
+    """Notes when things happened.
 
     Args:
         cut_after: raise after so many events; None: never.
@@ -85,10 +90,7 @@ class Watch:
         self.last: dict[type[Event], float] = {}
         self.counts: dict[type[Event], int] = {}
         self.ray_up = 0.0
-        self.peak_bytes = 0
         self._left = cut_after
-        self._process = psutil.Process()
-        threading.Thread(target=self._sample, name="memory", daemon=True).start()
         threading.Thread(target=self._await_ray, name="ray", daemon=True).start()
 
     def event(self, event: Event, state: StudyState) -> None:
@@ -110,26 +112,38 @@ class Watch:
             time.sleep(0.005)
         self.ray_up = time.monotonic()
 
-    def _sample(self) -> None:
-        while True:
-            self.peak_bytes = max(self.peak_bytes, self._process.memory_info().rss)
-            time.sleep(_SAMPLE_S)
-
 
 class PowerCut(Exception):
     """The end of a study that is to be resumed."""
+
+
+@contextlib.contextmanager
+def terminal_view(spec: SweepSpec, folder: Path) -> Iterator[OnEvent]:
+    """The view that a person at a terminal gets from `sweep run`, drawn into nothing."""
+    with open(os.devnull, "w", encoding="utf-8") as nothing:
+        surface = Surface()
+        surface.human = Console(file=nothing, force_terminal=True, width=120, markup=False)
+        surface.live = True
+        with view_of(surface, spec, folder) as view:
+            yield view
 
 
 def run(spec: SweepSpec, storage: Path, cut_after: int | None = None) -> dict[str, Any]:
     """Run a study to its end, or to the power cut."""
     watch = Watch(cut_after)
     try:
-        run_study(
-            Sweep(spec=spec, path=Path("benchmark.yaml"), source=""),
-            storage=storage,
-            on_event=watch.event,
-            make_rank=ScriptedRank,
-        )
+        with terminal_view(spec, storage / spec.name) as view:
+
+            def on_event(event: Event, state: StudyState) -> None:
+                view(event, state)
+                watch.event(event, state)
+
+            run_study(
+                Sweep(spec=spec, path=Path("benchmark.yaml"), source=""),
+                storage=storage,
+                on_event=on_event,
+                make_rank=ScriptedRank,
+            )
     except PowerCut:
         return {"folder": str(storage / spec.name)}
     seconds = watch.last[TrialEnded] - watch.first[SegmentStarted]
@@ -139,7 +153,7 @@ def run(spec: SweepSpec, storage: Path, cut_after: int | None = None) -> dict[st
         "trials": watch.counts[TrialEnded],
         "segments": watch.counts[SegmentStarted],
         "events": sum(watch.counts.values()),
-        "peak_bytes": watch.peak_bytes,
+        "peak_bytes": peak_bytes(),
     }
 
 
@@ -163,7 +177,7 @@ def resume(folder: Path) -> dict[str, Any]:
         "ray_up_s": watch.ray_up - began,
         "ready_s": watch.first[SegmentStarted] - watch.ray_up,
         "proposed_s": None if proposed is None else proposed - watch.ray_up,
-        "peak_bytes": watch.peak_bytes,
+        "peak_bytes": peak_bytes(),
     }
 
 

@@ -51,7 +51,7 @@ def test_the_page_has_a_line_for_every_row_and_says_which_were_not_measured() ->
     assert "| random: cost at 10,000 / at 1,000 | 2 | at most 1.5 | NO | one run |" in lines
     for method in control_plane.METHODS:
         assert sum(line.startswith(f"| {method}: ") for line in lines) == 5
-    assert "\n".join(control_plane.page({})).count("not measured") == 6 + 17 + 1
+    assert "\n".join(control_plane.page({})).count("not measured") == 7 + 17 + 1
 
 
 def test_an_exploit_beside_the_receivers_own_commit_has_a_bound_of_its_own() -> None:

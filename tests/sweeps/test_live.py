@@ -2,11 +2,12 @@ import io
 
 from rich.console import Console
 
-from orchestrator.events import TrialInterrupted
+from orchestrator.events import TrialExtended, TrialInterrupted
 from orchestrator.state import StudyState
 from sweeps.console import Surface
-from sweeps.live import glance, glance_view, remaining_boundaries, time_left, view_of
+from sweeps.live import glance_view, time_left, view_of
 from sweeps.narration import PlainView
+from sweeps.tally import Tally
 from tests.sweeps.studies import (
     config,
     population_spec,
@@ -81,8 +82,7 @@ def test_a_plain_line_of_an_interruption_says_that_the_trial_goes_on(capsys, tmp
 def test_the_live_picture_holds_counts_best_running_trials_and_the_last_failure():
     events = [started(spec()), proposed(0, config(0.5)), segment(0, 0, config(0.5))]
     state = StudyState.of([*events, *reached(0, 1, 0.8)])
-    picture = glance(
-        state,
+    picture = Tally.of(state).glance(
         spec(),
         done=1,
         training={"0000"},
@@ -99,7 +99,7 @@ def test_the_live_picture_holds_counts_best_running_trials_and_the_last_failure(
 
 def test_the_live_picture_of_a_smoke_run_says_so():
     small = spec(smoke=True)
-    picture = glance(StudyState.of([started(small)]), small, done=0, training=set())
+    picture = Tally.of(StudyState.of([started(small)])).glance(small, done=0, training=set())
     assert "SMOKE RUN" in drawn(glance_view(picture, small, elapsed_s=1, pace_s=0))
 
 
@@ -108,7 +108,7 @@ def test_running_trials_beyond_the_screen_are_counted():
     for n in range(20):
         events += [proposed(n, config(0.5)), segment(n, 0, config(0.5))]
     state = StudyState.of(events)
-    picture = glance(state, spec(run_cap=20), done=0, training=set(state.trials))
+    picture = Tally.of(state).glance(spec(run_cap=20), done=0, training=set(state.trials))
     assert "and 8 more running" in drawn(glance_view(picture, spec(), elapsed_s=1, pace_s=0))
 
 
@@ -116,7 +116,7 @@ def test_a_member_that_waits_for_its_turn_is_not_counted_as_running():
     events = [started(spec())]
     for n in range(4):
         events += [proposed(n, config(0.5)), segment(n, 0, config(0.5))]
-    picture = glance(StudyState.of(events), spec(), done=0, training={"0002", "0003"})
+    picture = Tally.of(StudyState.of(events)).glance(spec(), done=0, training={"0002", "0003"})
     assert picture.counts == {"running": 2, "waiting": 2}
     assert [row[0] for row in picture.running] == ["0002", "0003"]
 
@@ -130,8 +130,21 @@ def test_time_left_comes_from_the_pace_so_far():
 def test_trials_not_yet_proposed_count_as_time_left():
     events = [started(spec()), proposed(0, config(0.5)), segment(0, 0, config(0.5))]
     state = StudyState.of([*events, *reached(0, 1, 0.8)])
-    assert remaining_boundaries(state, spec(run_cap=3)) == 1 + 2 * 2
-    assert remaining_boundaries(state, spec(run_cap=None, budget={"epochs": 9.0})) is None
+    assert Tally.of(state).remaining_boundaries(spec(run_cap=3)) == 1 + 2 * 2
+    assert Tally.of(state).remaining_boundaries(spec(run_cap=None, budget={"epochs": 9.0})) is None
+
+
+def test_a_tally_told_event_by_event_is_that_of_the_state_after_each():
+    extended = TrialExtended(trial="0001", boundaries=4, epochs=4.0)
+    again = [extended, segment(1, 2, config(0.4)), *reached(1, 3, 0.9)]
+    for events in (random_study(spec()), [*population_study(population_spec()), *again]):
+        told, state = Tally(), StudyState()
+        for event in events:
+            state.apply(event)
+            told.tell(event, state)
+            training = {"0000"}
+            sketch = [t.glance(spec(), done=0, training=training) for t in (told, Tally.of(state))]
+            assert sketch[0] == sketch[1], event
 
 
 def test_the_live_view_is_drawn_on_a_terminal_and_gone_at_the_end(tmp_path):
