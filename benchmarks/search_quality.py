@@ -109,7 +109,9 @@ def search_arms(name: str, seed: int, done: Row) -> Arms:
         arms[f"bayes, {out} out"] = functools.partial(study, "bayes", TRIALS, out)
         for sampler in optuna_directly.SAMPLERS:
             arms[f"optuna {sampler}, {out} out"] = functools.partial(optuna, sampler, out)
-    arms["optuna gp + default, 1 out"] = functools.partial(optuna, "gp", 1, default=True)
+            arms[f"optuna {sampler} + default, {out} out"] = functools.partial(
+                optuna, sampler, out, default=True
+            )
     return arms
 
 

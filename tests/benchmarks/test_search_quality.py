@@ -17,7 +17,15 @@ from benchmarks.moving_rates import MOVES
 from benchmarks.moving_rates import surface as moving
 from benchmarks.response_surfaces import SURFACES
 from benchmarks.saved_rows import Row, SavedRows
-from benchmarks.search_quality_page import COMPARISONS, differences, page, paired, summary
+from benchmarks.search_quality_page import (
+    COMPARISONS,
+    Comparison,
+    Paired,
+    differences,
+    page,
+    paired,
+    summary,
+)
 from orchestrator.surfaces import History, ResponseSurface
 from search_spaces import SweepSpec
 
@@ -225,3 +233,11 @@ def test_optunas_best_sampler_is_whichever_of_them_is_best() -> None:
     for sampler in search_quality.optuna_directly.SAMPLERS:
         for out in (1, search_quality.OUT):
             assert rules[f"optuna {sampler}, {out} out"] == "not below"
+            assert rules[f"optuna {sampler} + default, {out} out"] == "not below"
+
+
+def test_the_same_is_neither_worse_nor_too_noisy_to_tell():
+    same = Comparison("early", "asha", "random", "same")
+    assert same.holds(Paired(0.0, -0.2, 0.3, 0.5, 20))
+    assert not same.holds(Paired(0.0, -0.9, 0.9, 0.5, 20))
+    assert not same.holds(Paired(-0.3, -0.4, -0.2, 0.5, 20))
