@@ -162,7 +162,7 @@ def band(curves: Sequence[Sequence[Point]], axis: int) -> Band | None:
     if len(x) > MOST_POINTS:
         x = [x[round(i * (len(x) - 1) / (MOST_POINTS - 1))] for i in range(MOST_POINTS)]
     values = np.array([[_value_at(curve, axis, at) for at in x] for curve in drawn])
-    mean = values.mean(axis=0)
+    mean = values.mean(axis=0).clip(values.min(axis=0), values.max(axis=0))
     if len(drawn) < FEWEST_FOR_INTERVAL:
         return Band(x=tuple(x), mean=tuple(mean.tolist()))
     half = np.array([half_width(column) for column in values.T])

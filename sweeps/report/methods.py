@@ -2,8 +2,8 @@
 
 Reads no folder and computes nothing. Studies of one method are the same sweep under other seeds;
 their names, descriptions, trackers and storage folders may differ, because none of them changes
-what is trained. A comparison knows which of its sweep files a study came from and says so; for
-studies that were run by hand, equal specifications are the same thing.
+what is trained. A comparison has labels for its methods; studies that were run by hand are called
+by their method's words.
 """
 
 from __future__ import annotations
@@ -37,21 +37,32 @@ def grouped(
     Args:
         studies: the same folder twice counts once.
         labels: a study's folder (resolved) -> its method's label, for the studies of a
-            comparison; the others go by their specification.
+            comparison. Two comparisons may use one label for different sweeps.
     """
     known = labels or {}
-    groups: dict[tuple[str, str], dict[Path, StudyResult]] = {}
+    groups: dict[tuple[str | None, str], dict[Path, StudyResult]] = {}
     for study in studies:
         folder = study.folder.resolve()
-        label = known.get(folder)
-        key = ("label", label) if label is not None else ("like", _likeness(study))
+        key = (known.get(folder), _likeness(study))
         groups.setdefault(key, {})[folder] = study
     members = [
         tuple(sorted(group.values(), key=lambda s: (s.spec.seed, s.folder.name)))
         for group in groups.values()
     ]
-    given = [label if kind == "label" else None for kind, label in groups]
+    given = [label for label, _ in groups]
     return [Method(label, m) for label, m in zip(_labels(given, members), members, strict=True)]
+
+
+def unique_names(methods: Sequence[Method]) -> dict[Path, str]:
+    """A name for each study by its folder, unique in a report: two storages may hold the same."""
+    names: dict[Path, str] = {}
+    for study in (study for method in methods for study in method.studies):
+        name, n = study.spec.name, 1
+        while name in names.values():
+            n += 1
+            name = f"{study.spec.name} ({n})"
+        names[study.folder] = name
+    return names
 
 
 def _likeness(study: StudyResult) -> str:

@@ -8,6 +8,7 @@ where none can reach 0.05, which for a sign-flip test is below six pairs (2 / 2^
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -31,15 +32,24 @@ def half_width(values: Sequence[float]) -> float | None:
     n = len(values)
     if n < FEWEST_FOR_INTERVAL:
         return None
+    if min(values) == max(values):
+        return 0.0  # exactly, which the rounded deviation of equal numbers is not
     deviation = float(np.std(np.asarray(values, dtype=float), ddof=1))
-    return float(stats.t.ppf(0.5 + LEVEL / 2, n - 1)) * deviation / math.sqrt(n)
+    return _quantile(n - 1) * deviation / math.sqrt(n)
+
+
+@functools.cache
+def _quantile(freedom: int) -> float:
+    """Of Student's t; scipy takes a tenth of a millisecond, and a band has hundreds of points."""
+    return float(stats.t.ppf(0.5 + LEVEL / 2, freedom))
 
 
 def summary(values: Sequence[float]) -> Summary | None:
     """Mean and interval of finite numbers; None of none."""
     if not values:
         return None
-    mean = math.fsum(values) / len(values)
+    # Rounded division may leave the range of equal numbers.
+    mean = min(max(math.fsum(values) / len(values), min(values)), max(values))
     half = half_width(values)
     if half is None:
         return Summary(values=tuple(values), mean=mean)
