@@ -59,9 +59,9 @@ class Bayes(Searcher):
         self._keys: set[str] = set()
         self.startup = max(4, min(10, 2 * len(self._axes)))
 
-    def observe(self, event: Event) -> None:
+    def learn(self, event: Event) -> None:
         """Learn of proposals, reports and ends."""
-        super().observe(event)
+        super().learn(event)
         match event:
             case TrialProposed(trial=trial):
                 self.trials[trial] = _Trial(event.config)

@@ -13,7 +13,6 @@ once, one that is made again draws it again.)
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,6 +23,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from orchestrator import watchdog
 from orchestrator.checkpoints import checkpoint_path
 from orchestrator.errors import TrialError
+from orchestrator.evaluating import TIMINGS, finite
 from orchestrator.hyperparameters import ConfiguredTrainer, follows_metric, reapply
 from orchestrator.resuming import Resumed, boundary_step
 from orchestrator.segment import Best, BoundaryReport, Segment
@@ -33,13 +33,6 @@ from search_spaces import MetricSpec
 
 FIRST_STEP = "first step done"
 """What the trial's log says then: the time before it is what starting cost."""
-_TIMINGS = (
-    "_runtime",
-    "_samples_per_second",
-    "_steps_per_second",
-    "_model_preparation_time",
-)
-"""Ends of evaluation "metrics" that measure the machine; they differ from run to run."""
 
 
 class Boundaries(TrainerCallback):
@@ -179,8 +172,8 @@ class Boundaries(TrainerCallback):
         return metrics
 
     def _report(self, metrics: dict[str, Any], state: TrainerState, *, diverged: bool) -> None:
-        value = _finite(metrics[self._metric.name])
-        if diverged or _finite(metrics.get("eval_loss", 0.0)) is None:
+        value = finite(metrics[self._metric.name])
+        if diverged or finite(metrics.get("eval_loss", 0.0)) is None:
             value = None
         self.boundary += 1
         is_best = value is not None and self._metric.better(
@@ -195,9 +188,9 @@ class Boundaries(TrainerCallback):
             BoundaryReport(
                 boundary=self.boundary,
                 metrics={
-                    name: _finite(number)
+                    name: finite(number)
                     for name, number in metrics.items()
-                    if name.startswith("eval_") and not name.endswith(_TIMINGS)
+                    if name.startswith("eval_") and not name.endswith(TIMINGS)
                 },
                 value=value,
                 is_best=is_best,
@@ -223,16 +216,11 @@ class Boundaries(TrainerCallback):
         """Whether the last step shows it: NaN is filtered from the loss, not from the norm."""
         if self.trainer.accelerator.optimizer_step_was_skipped:
             return False  # loss scaling looks for its scale by overflowing
-        return _finite(logs["loss"]) is None or _finite(logs.get("grad_norm", 0.0)) is None
-
-
-def _finite(value: Any) -> float | None:
-    number = float(value)
-    return number if math.isfinite(number) else None
+        return finite(logs["loss"]) is None or finite(logs.get("grad_norm", 0.0)) is None
 
 
 def _no_such_metric(name: str, metrics: Mapping[str, Any]) -> str:
-    there = [m for m in metrics if m.startswith("eval_") and not m.endswith(_TIMINGS)]
+    there = [m for m in metrics if m.startswith("eval_") and not m.endswith(TIMINGS)]
     return (
         f"metric: the evaluation must compute the study's metric, but there is no {name}; "
         f"there are {', '.join(sorted(there))}"

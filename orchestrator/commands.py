@@ -1,10 +1,10 @@
-"""What the driver tells a worker: four frozen commands."""
+"""What the driver tells a worker: five frozen commands."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.segment import Segment
+from orchestrator.segment import Evaluation, Segment
 
 HUNG_AFTER_S = 600.0
 """A trial that makes no progress for so long hangs, as long as nothing better is known."""
@@ -31,6 +31,14 @@ class GoOn:
 
 
 @dataclass(frozen=True)
+class Evaluate:
+    """Evaluate this checkpoint, and answer `evaluated` or `not_evaluated`; no trial is at hand."""
+
+    evaluation: Evaluation
+    hung_after_s: float = HUNG_AFTER_S
+
+
+@dataclass(frozen=True)
 class Leave:
     """Leave the trial at hand, write what is still unwritten, and answer `left`."""
 
@@ -40,4 +48,4 @@ class Release:
     """There is no more work: end."""
 
 
-Command = Train | GoOn | Leave | Release
+Command = Train | GoOn | Evaluate | Leave | Release

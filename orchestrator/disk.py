@@ -104,8 +104,14 @@ def need(spec: SweepSpec, parameters: int, slots: int, *, smallest: int | None =
         checkpoint=checkpoint_bytes(spec, parameters)[1],
         smallest=checkpoint_bytes(spec, parameters if smallest is None else smallest)[0],
         kept=least,
-        most=(trials or running) + _RUNNING * running,
+        most=(trials or running) + _beside(spec) + _RUNNING * running,
     )
+
+
+def _beside(spec: SweepSpec) -> int:
+    """How many trials beside the search keep a checkpoint."""
+    runs = spec.finalists.top_k * spec.finalists.seeds if spec.finalists else 0
+    return runs + (spec.method == "grid" and spec.tries_default)
 
 
 def _trials(spec: SweepSpec) -> tuple[int, int | None]:

@@ -18,13 +18,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from orchestrator.after_search import AfterSearch
 from orchestrator.best_model import link_model
-from orchestrator.budgets import used_up
+from orchestrator.budgets import boundaries_of, used_up
 from orchestrator.commands import Command
 from orchestrator.disk import disk_error, require_reserve
 from orchestrator.dispatch import Dispatcher
+from orchestrator.errands import Errand
 from orchestrator.errors import DiskFull, Interrupted, Unreachable
-from orchestrator.events import CheckpointCommitted, Config, Event, StudyEnded
+from orchestrator.events import CheckpointCommitted, Event, StudyEnded
 from orchestrator.journal import Journal
 from orchestrator.manifest import CheckpointError
 from orchestrator.ray_session import Message, RaySession
@@ -133,7 +135,7 @@ class Driver:
         journal: Journal,
         history: Sequence[Event],
         first: Sequence[Event],
-        rows: int,
+        errand: Errand,
         spent_s: float = 0.0,
     ) -> None:
         """Begin: the data is ready, Ray is, the folder is ours.
@@ -142,8 +144,8 @@ class Driver:
             journal: where events go; closed by `close`.
             history: what stands in it already.
             first: events to begin with.
-            rows: rows of the training split.
-            spent_s: seconds that the study has run before.
+            errand: what the study is taken up for.
+            spent_s: seconds that the search has run before.
         """
         from orchestrator.tracking.service import make_tracking
 
@@ -165,6 +167,7 @@ class Driver:
             if self._tracking is not None:
                 self._ray.introduce(self._tracking.client)
             self._record(first)
+            found = self._workers.readiness
             self.dispatcher = Dispatcher(
                 self.spec,
                 self.state,
@@ -173,9 +176,20 @@ class Driver:
                 send=self._send,
                 propose=self._propose,
                 observe=self._observe,
-                boundaries=lambda config: boundaries_of(self.spec, config, rows),
+                boundaries=lambda config: boundaries_of(self.spec, config, found.rows),
                 gpus=self._ray.gpus,
+                after=AfterSearch(
+                    self.spec,
+                    self.state,
+                    test_rows=found.test_rows if errand.evaluates else 0,
+                    again=errand.again,
+                    trains=errand.trains,
+                    crowns=errand.crowns,
+                ),
+                searching=errand.searching,
+                notice=self._on_notice,
             )
+            self._watch_budget()
             self._workers.open(self.dispatcher)
 
     def wait(self) -> None:
@@ -207,13 +221,17 @@ class Driver:
         except DiskFull:
             self._record([StudyEnded(state="interrupted", reason="the disk is almost full")])
             raise
-        if self.spec.budget.wall_clock_s is not None:
-            limit = used_up(self.spec, self.state, time.monotonic() - self._began)
-            if limit is not None:
-                self.dispatcher.stop(limit)
+        self._watch_budget()
         if stop_request(self.folder).exists():
             self.dispatcher.stop("by `sweep stop`")
             stop_request(self.folder).unlink(missing_ok=True)
+
+    def _watch_budget(self) -> None:
+        """End the search when its time is up."""
+        if self.spec.budget.wall_clock_s is not None and self.dispatcher.searching:
+            limit = used_up(self.spec, self.state, time.monotonic() - self._began)
+            if limit is not None:
+                self.dispatcher.stop(limit, limit=True)
 
     def close(self) -> None:
         """End everything that was started; the journal first. May be called at any point."""
@@ -307,7 +325,7 @@ class Driver:
             self.dispatcher.proposed(number, answer.config, answer.origin)
 
     def _hand_over_best(self) -> None:
-        best = self.state.best
+        best = self.state.selected
         if best is not None and self.spec.tracking.log_model == "best":
             try:
                 folder = link_model(self.folder / best.checkpoint, self.folder / BEST_MODEL)
@@ -377,11 +395,3 @@ class Driver:
 def stop_request(folder: Path) -> Path:
     """The file that asks the study's driver, wherever it runs, to stop at the next boundaries."""
     return folder / "stop-requested"
-
-
-def boundaries_of(spec: SweepSpec, config: Config, rows: int) -> int:
-    """How many boundaries a configuration's budget has on so many training rows."""
-    values = spec.training_for(config)
-    per_device = values.get("per_device_train_batch_size") or 8
-    per_step = per_device * (values.get("gradient_accumulation_steps") or 1)
-    return spec.boundaries(config, max(1.0, rows / (per_step * spec.resources.workers)))

@@ -15,8 +15,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from orchestrator.budgets import no_more_trials, running_seconds, too_many_failed, used_up
-from orchestrator.driver import boundaries_of
+from orchestrator.budgets import (
+    boundaries_of,
+    no_more_trials,
+    running_seconds,
+    too_many_failed,
+    used_up,
+)
 from orchestrator.errors import StudyError
 from orchestrator.events import TrialExtended
 from orchestrator.results import StudyResult
@@ -40,8 +45,9 @@ def going_on(study: StudyResult, overrides: Sequence[str]) -> tuple[SweepSpec, d
     """
     changes = read_changes(study.spec, overrides)
     spec, state = changed(study.spec, changes), study.state
-    limit = used_up(spec, state, running_seconds(study.contents.entries))
-    limit = limit or too_many_failed(spec, state)
+    limit = too_many_failed(spec, state)
+    if state.state in ("finished", "failed", "stopped"):  # else what follows the search is left
+        limit = limit or used_up(spec, state, running_seconds(study.contents.entries))
     if limit is not None:
         raise StudyError(
             f"{study.folder}: {limit}.",
@@ -67,7 +73,7 @@ def _how_to_extend(study: StudyResult) -> str:
     if spec.method == "pbt":
         keys.append(f"{EPOCHS}={2 * spec.epochs({}):g}")
     elif state.exhausted is None and spec.method != "grid":
-        if spec.run_cap is not None and len(state.trials) >= spec.run_cap:
+        if spec.run_cap is not None and state.searched >= spec.run_cap:
             keys.append(f"run_cap={2 * spec.run_cap}")
         if spec.budget.epochs is not None:
             keys.append(f"budget.epochs={2 * spec.budget.epochs:g}")
@@ -86,7 +92,9 @@ def not_extended(spec: SweepSpec, state: StudyState) -> list[TrialRecord]:
     return [
         record
         for record in state.trials.values()
-        if record.state != "failed" and record.epochs < spec.epochs(record.config) * (1 - _ROUNDING)
+        if record.in_search
+        and record.state != "failed"
+        and record.epochs < spec.epochs(record.config) * (1 - _ROUNDING)
     ]
 
 

@@ -59,16 +59,22 @@ def training_arguments(
     output_dir: Path,
     world_size: int = 1,
     batch_at_most: int | None = None,
+    seed: int | None = None,
 ) -> TrainingArguments:
     """Return the Trainer's arguments for a configuration.
 
     Evaluation and saving are off: the boundaries do both. `load_best_model_at_end` keeps the
     file's value.
 
+    Args:
+        seed: what to train with; None: what the configuration or the study says.
+
     Raises:
         TypeError, ValueError: the values do not go together; in the library's words.
     """
     values = dict(spec.training_for(config, world_size, batch_at_most))
+    if seed is not None:
+        values["seed"] = seed
     schedule = values.pop("lr_scheduler_type", None)
     followed = schedule in METRIC_DRIVEN
     if schedule is not None and not followed:

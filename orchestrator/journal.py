@@ -133,10 +133,10 @@ def _decode(line: bytes) -> Entry:
 
 def _refuse_ways_out(data: dict[str, Any]) -> None:
     """Refuse an event that names something outside the study's folder: such things are deleted."""
-    for key in ("path", "start_checkpoint"):
+    for key in ("path", "start_checkpoint", "checkpoint"):
         if data.get(key) is not None and not _CHECKPOINT.fullmatch(data[key]):
             raise ValueError(f"its {key} does not stand among the study's checkpoints")
-    for key in ("trial", "donor", "start_trial"):
+    for key in ("trial", "donor", "start_trial", "repeats"):
         if data.get(key) is not None and not NAME.fullmatch(data[key]):
             raise ValueError(f"its {key} cannot be a trial's id")
 

@@ -30,7 +30,7 @@ from orchestrator.events import (
     TrialExtended,
     TrialProposed,
 )
-from orchestrator.schedulers import NEVER, Scheduler
+from orchestrator.scheduler import NEVER, Scheduler
 from search_spaces import SweepSpec
 from search_spaces.seeds import generator
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Container
 
 from orchestrator.events import TrialEnded
-from orchestrator.schedulers import Scheduler
+from orchestrator.scheduler import Scheduler
 from orchestrator.segment import TrialFailure
 from orchestrator.state import StudyState, TrialRecord
 
@@ -31,16 +31,21 @@ class Prospects:
         """Trials that have not ended, by number."""
         return [self._state.trials[trial] for trial in self._state.open_trials]
 
+    def searching(self) -> list[TrialRecord]:
+        """Trials that have not ended and are to before the search is over, by number."""
+        return [t for t in self.open_trials() if t.in_search or t.origin == "control"]
+
     def ending(self, record: TrialRecord) -> TrialEnded | None:
         """How the trial ends at the boundary where it is; None: it goes on, or waits."""
         report = record.reports.get(record.boundary)
         decision = record.decisions.get(record.boundary)
         action = decision.action if decision else None
+        rescued = self._scheduler.collective and record.in_search
         last = record.boundary == record.boundaries
         if action == "exploit":
             return None
         if report is not None and report.value is None:
-            if last or action is not None or not self._scheduler.collective:
+            if last or action is not None or not rescued:
                 return diverged(record.id, record.boundary)
             return None
         if last:
@@ -49,10 +54,24 @@ class Prospects:
             return TrialEnded(trial=record.id, state="stopped", message=decision.reason)
         return None
 
+    def next_beside(self, own: str | None, elsewhere: Container[str]) -> TrialRecord | None:
+        """The trial beside the search that a worker should train once the search is over.
+
+        Each is trained to its end, one after the other; the arguments as of `next_trial`.
+        """
+        runnable = [
+            t
+            for t in self.open_trials()
+            if not t.in_search and t.id not in elsewhere and self._runnable(t, own)
+        ]
+        return next((t for t in runnable if t.id == own), next(iter(runnable), None))
+
     def next_trial(
         self, worker: str, own: str | None, elsewhere: Container[str], *, newcomers: bool
     ) -> TrialRecord | None:
-        """The trial a worker should train now; None: a new one, or it must wait.
+        """The trial a worker should train in the search; None: a new one, or it must wait.
+
+        The control of a grid is trained along with it.
 
         Independent trials are trained to their end, one after the other. A population advances
         together: lowest boundary first, and among equals the one this worker still holds or
@@ -64,9 +83,7 @@ class Prospects:
             elsewhere: trials that other workers hold.
             newcomers: whether a new trial may be proposed; in a population it comes first.
         """
-        runnable = [
-            t for t in self.open_trials() if t.id not in elsewhere and self._runnable(t, own)
-        ]
+        runnable = [t for t in self.searching() if t.id not in elsewhere and self._runnable(t, own)]
         mine = [t for t in runnable if t.id == own]
         if not self._scheduler.collective:
             return next(iter(mine + runnable), None)
@@ -123,9 +140,10 @@ def diverged(trial: str, boundary: int) -> TrialEnded:
 
 def no_result(state: StudyState) -> str:
     """Why a study without any usable value came to nothing."""
-    classes = Counter(trial.failure for trial in state.with_state("failed"))
+    failed = state.with_state("failed")
+    classes = Counter(trial.failure for trial in failed if trial.in_search)
     counted = ", ".join(f"{count} {kind}" for kind, count in classes.most_common())
-    every = len(state.trials)
+    every = state.searched
     if classes["diverged"] == every and every:
         return f"every trial diverged ({every}): try lower learning rates"
     return f"no trial reached a usable result; failed: {counted}" if counted else "no usable result"

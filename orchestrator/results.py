@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import StudyUnreadable
-from orchestrator.events import StudyResumed
+from orchestrator.events import Evaluated, StudyResumed
 from orchestrator.journal import JOURNAL, Contents, read_journal
 from orchestrator.lock import owner
 from orchestrator.state import StudyState, TrialRecord
@@ -60,7 +60,7 @@ class StudyResult:
     def as_json(self) -> dict[str, Any]:
         """The versioned object that `sweep show --json` prints."""
         state = self.state
-        best = state.best
+        best, crown = state.selected, state.crowned
         data: dict[str, Any] = {
             "version": JSON_VERSION,
             "name": state.name,
@@ -81,7 +81,18 @@ class StudyResult:
                 "epoch": _epoch(state.trials[best.trial], best.boundary),
                 "config": best.config,
                 "checkpoint": best.checkpoint,
+                "test": _evaluation_json(state.test_of(best.checkpoint)),
             },
+            "crowned": None
+            if crown is None
+            else {
+                "repeats": crown.repeats,
+                "mean": crown.mean,
+                "values": list(crown.values),
+                "trials": list(crown.trials),
+                "failed": crown.failed,
+            },
+            "evaluations": [_evaluation_json(look) for look in state.evaluations],
             "notes": list(self.notes),
         }
         if state.method == "pbt":
@@ -91,6 +102,13 @@ class StudyResult:
 
 def _epoch(record: TrialRecord, boundary: int) -> float:
     return record.epochs * boundary / record.boundaries
+
+
+def _evaluation_json(look: Evaluated | None) -> dict[str, Any] | None:
+    if look is None:
+        return None
+    data = look.as_dict()
+    return {key: value for key, value in data.items() if key not in ("event", "gpus")}
 
 
 def _trial_json(record: TrialRecord) -> dict[str, Any]:
@@ -104,6 +122,9 @@ def _trial_json(record: TrialRecord) -> dict[str, Any]:
         "origin": record.origin,
         "state": record.state,
         "config": record.config,
+        "seed": record.seed,
+        "repeats": record.repeats,
+        "schedule": [[boundary, config] for boundary, config in record.schedule],
         "best": None
         if best is None
         else {"value": best.value, "epoch": _epoch(record, best.boundary)},

@@ -1,7 +1,8 @@
 """Which committed checkpoints nobody refers to any more.
 
 Only names them; deleting is the caller's. One that was found damaged is never named. References
-are counted over what the state knows: the study's best, each trial's best of its lineage, where
+are counted over what the state knows: the study's best, each trial's best of its lineage (among
+them what will be handed over or evaluated), where
 each open trial can be taken up (with the best that comes along, and the checkpoint before it),
 what the scheduler may still hand to a receiver, and the last one of each finished member of a
 population, which can be extended.
@@ -16,7 +17,7 @@ from orchestrator.events import (
     Reported,
     SegmentStarted,
 )
-from orchestrator.schedulers import Scheduler
+from orchestrator.scheduler import Scheduler
 from orchestrator.state import StudyState, TrialRecord
 
 
@@ -81,7 +82,7 @@ class Retention:
         kept = [boundary for boundary in kept if boundary in record.checkpoints]
         boundaries = {b for b in kept if self._scheduler.keeps(record.id, b)}
         used |= {record.checkpoints[b].path for b in boundaries}
-        if self._scheduler.collective and record.state == "finished":
+        if self._scheduler.collective and record.in_search and record.state == "finished":
             used.add(self._state.standing(record.id).checkpoint or "")
         if not record.ended:
             standing = self._state.standing(record.id)

@@ -14,52 +14,16 @@ from __future__ import annotations
 
 import bisect
 import math
-import sys
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 from orchestrator.events import Decided, Event, Reported, TrialEnded, TrialProposed
+from orchestrator.scheduler import NEVER, Scheduler
+from orchestrator.schedules import Beside
 from search_spaces import SweepSpec
 
-NEVER = sys.maxsize
-"""A boundary that no trial comes to."""
 _ROUNDING = 1e-9
 """So that 27 / 3 ** 2, as a float, is not rounded down to 2."""
 _MOST_RUNGS = 64
-
-
-class Scheduler(ABC):
-    """Lets trials continue, stops them, or changes them, at boundaries.
-
-    Everything is learned from `observe`. A report of a (trial, boundary) that was seen before is
-    a re-run after a fault: it replaces the earlier one, and a decision already made stands.
-    """
-
-    collective: bool = False
-    """Whether trials advance together and a diverged one may be rescued by another's state."""
-
-    @abstractmethod
-    def observe(self, event: Event) -> None:
-        """Learn of one event, in journal order; events of no concern are ignored."""
-
-    @abstractmethod
-    def until(self, trial: str, boundary: int) -> int:
-        """The next boundary after `boundary` at which the trial must wait for a decision.
-
-        K (the trial's last boundary) or more when it may train to its end. Whether that
-        decision has been made already is not considered.
-        """
-
-    @abstractmethod
-    def due(self) -> list[Decided]:
-        """All decisions now due and not yet observed, in a fixed order.
-
-        The caller writes them to the journal and shows them back by `observe`.
-        """
-
-    def keeps(self, trial: str, boundary: int) -> bool:
-        """Whether a later decision may still name this checkpoint as a donor's."""
-        return False
 
 
 class Fifo(Scheduler):
@@ -254,8 +218,10 @@ SCHEDULERS: dict[str, Callable[[SweepSpec], Scheduler]] = {
 }
 
 
-def make_scheduler(spec: SweepSpec) -> Scheduler:
-    """The scheduler that a sweep asks for: its population, its early stopping, or none."""
-    if spec.method == "pbt":
-        return SCHEDULERS["pbt"](spec)
-    return SCHEDULERS[spec.early_terminate.type if spec.early_terminate else "fifo"](spec)
+def make_scheduler(spec: SweepSpec) -> Beside:
+    """The scheduler that a sweep asks for: its population, its early stopping, or none.
+
+    It comes behind one that keeps from it what is not the search's.
+    """
+    kind = spec.early_terminate.type if spec.early_terminate else "fifo"
+    return Beside(SCHEDULERS["pbt" if spec.method == "pbt" else kind](spec))

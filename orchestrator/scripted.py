@@ -17,8 +17,15 @@ from typing import Any
 
 from orchestrator.errors import TrialError
 from orchestrator.events import Config
-from orchestrator.segment import BoundaryReport, Readiness, Segment
+from orchestrator.segment import (
+    BoundaryReport,
+    Evaluation,
+    EvaluationReport,
+    Readiness,
+    Segment,
+)
 from search_spaces import MetricSpec
+from search_spaces.seeds import generator
 
 
 @dataclass(frozen=True)
@@ -42,17 +49,25 @@ class ScriptedRank:
         log_line: is not called.
         seconds: how long a boundary takes.
         rows: of a training split that is not there.
+        test_rows: of a test split that is not there either.
     """
 
     usable = True
 
     def __init__(
-        self, context: Any, log_line: Any, *, seconds: float = 0.0, rows: int = 64
+        self,
+        context: Any,
+        log_line: Any,
+        *,
+        seconds: float = 0.0,
+        rows: int = 64,
+        test_rows: int = 0,
     ) -> None:
         self._folder: Path = context.study_folder
         self._metric: MetricSpec = context.spec.metric
         self._seconds = seconds
         self._rows = rows
+        self._test_rows = test_rows
         self._segment: Segment | None = None
         self._boundary = 0
         self._gained = 0.0
@@ -60,7 +75,7 @@ class ScriptedRank:
 
     def prepare(self) -> Readiness:
         """Nothing to prepare."""
-        return Readiness(rows=self._rows)
+        return Readiness(rows=self._rows, test_rows=self._test_rows)
 
     def begin(self, segment: Segment) -> None:
         """Start from the segment's checkpoint.
@@ -81,9 +96,8 @@ class ScriptedRank:
         segment = self._begun()
         time.sleep(self._seconds)
         self._boundary += 1
-        self._gained += gain(segment.config)
-        left = math.exp(-self._gained)
-        value = 1.0 - left if self._metric.goal == "maximize" else left
+        self._gained += gain(segment.config) * _luck(segment.seed)
+        value = self._value(self._gained)
         is_best = self._metric.better(value, self._best)
         self._best = value if is_best else self._best
         return BoundaryReport(
@@ -96,6 +110,20 @@ class ScriptedRank:
             seconds=self._seconds,
             last=self._boundary == segment.boundaries,
         )
+
+    def evaluate(self, evaluation: Evaluation) -> EvaluationReport:
+        """What was reported when the checkpoint was made: no noise, no difference of splits."""
+        time.sleep(self._seconds)
+        state = json.loads((self._folder / evaluation.checkpoint / "state.json").read_text())
+        value = self._value(state["gained"])
+        name = self._metric.name.removeprefix("eval_")
+        return EvaluationReport(
+            value=value, metrics={name: value}, rows=self._test_rows, seconds=self._seconds
+        )
+
+    def _value(self, gained: float) -> float:
+        left = math.exp(-gained)
+        return 1.0 - left if self._metric.goal == "maximize" else left
 
     def snapshot(self) -> ScriptedSnapshot:
         """What to commit at this boundary."""
@@ -112,6 +140,11 @@ class ScriptedRank:
         if self._segment is None:
             raise RuntimeError("begin a segment first")
         return self._segment
+
+
+def _luck(seed: int | None) -> float:
+    """What a training seed makes of a gain: 0.95 to 1.05 times as much; without one, as much."""
+    return 1.0 if seed is None else 0.95 + 0.1 * generator(seed, "luck").random()
 
 
 def gain(config: Config) -> float:

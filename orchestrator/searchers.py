@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from orchestrator.events import Config, Event, TrialProposed
+from orchestrator.records import SEARCH
 from search_spaces import SweepSpec
 from search_spaces.domains import Choice, Constant, Domain, IntUniform, Quantized, same
 from search_spaces.seeds import generator
@@ -42,7 +43,8 @@ class Searcher(ABC):
     """Proposes configurations, first those that the sweep file gives, then its own.
 
     Given ones are the default configuration (`default_first`) and `warm_start`, in that order;
-    a name that a warm start leaves out takes its default. A new kind of searcher writes `search`.
+    a name that a warm start leaves out takes its default. A new kind of searcher writes `search`,
+    and `learn` if it looks at results; what happens beside the search is kept from both.
     """
 
     def __init__(self, spec: SweepSpec) -> None:
@@ -50,9 +52,17 @@ class Searcher(ABC):
         self.space: Space = spec.space
         self.given = given_proposals(spec)
         self.proposed: dict[int, Config] = {}
+        self._beside: set[str] = set()
 
     def observe(self, event: Event) -> None:
-        """Learn of one event, in journal order; events of no concern are ignored."""
+        """Take one event, in journal order; those of trials beside the search are ignored."""
+        if isinstance(event, TrialProposed) and event.origin not in SEARCH:
+            self._beside.add(event.trial)
+        if getattr(event, "trial", None) not in self._beside:
+            self.learn(event)
+
+    def learn(self, event: Event) -> None:
+        """Learn of one event of the search; those of no concern are ignored."""
         if isinstance(event, TrialProposed):
             self.proposed[event.number] = event.config
 
@@ -116,9 +126,9 @@ class RandomSearch(Searcher):
         self._finite = point_count(self.space) is not None
         self._keys: set[str] = set()
 
-    def observe(self, event: Event) -> None:
+    def learn(self, event: Event) -> None:
         """Remember what was proposed."""
-        super().observe(event)
+        super().learn(event)
         if self._finite and isinstance(event, TrialProposed):
             self._keys.add(key_of(event.config))
 
@@ -168,7 +178,7 @@ def make_searcher(spec: SweepSpec) -> Searcher:
 def given_proposals(spec: SweepSpec) -> list[Proposal]:
     """The default configuration and the warm starts that the sweep file asks for, no repeats."""
     default = spec.default_config()
-    first = spec.default_first and spec.method != "grid"
+    first = spec.tries_default and spec.method != "grid"  # beside a grid: no point of it
     wanted = [Proposal(default, "default")] if first else []
     for start in spec.warm_start:
         full: Mapping[str, object] = {**default, **start}

@@ -1,4 +1,4 @@
-"""What a worker is told to train, and what a rank answers: the seam between driver and worker.
+"""What a worker is told to do, and what a rank answers: the seam between driver and worker.
 
 A segment is a stretch of one trial's training under one configuration on one worker. Plain
 data: no ray, no torch.
@@ -35,6 +35,7 @@ class Segment:
             from; None when start is 0.
         best: the best of the lineage up to `start`; None when there is none.
         batch_at_most: rows of one pass on a device, after memory ran out; None: no limit.
+        seed: what it trains with; None: what its configuration or the study says.
     """
 
     trial: str
@@ -45,6 +46,45 @@ class Segment:
     checkpoint: str | None = None
     best: Best | None = None
     batch_at_most: int | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Evaluate a committed checkpoint on a split that nothing was chosen by.
+
+    Attributes:
+        trial: whose checkpoint.
+        boundary: of which boundary.
+        checkpoint: its path relative to the study's folder.
+        config: the configuration that was trained up to it.
+        split: test.
+        batch_at_most: as of `Segment`.
+    """
+
+    trial: str
+    boundary: int
+    checkpoint: str
+    config: Config
+    split: str = "test"
+    batch_at_most: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationReport:
+    """What a rank found in an evaluation.
+
+    Attributes:
+        value: the study's metric; None when not finite.
+        metrics: all of them, by their names without a prefix; None when not finite.
+        rows: how many were evaluated.
+        seconds: how long it took, loading included.
+    """
+
+    value: float | None
+    metrics: dict[str, float | None]
+    rows: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -56,12 +96,14 @@ class Readiness:
         parameters: of the largest model; 0 when unknown.
         smallest_parameters: of the smallest model; 0 when unknown.
         notes: what a person should know, one sentence each.
+        test_rows: of the test split; 0 when there is none, or its labels are hidden.
     """
 
     rows: int
     parameters: int = 0
     smallest_parameters: int = 0
     notes: list[str] = field(default_factory=list)
+    test_rows: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,12 +16,19 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from orchestrator.commands import Command, GoOn, Leave, Release, Train
+from orchestrator.after_search import AfterSearch
+from orchestrator.commands import Command, Evaluate, GoOn, Leave, Release, Train
 from orchestrator.dispatch import Dispatcher
 from orchestrator.events import Event, StudyStarted
 from orchestrator.schedulers import make_scheduler
 from orchestrator.searchers import make_searcher
-from orchestrator.segment import BoundaryReport, Segment, TrialFailure
+from orchestrator.segment import (
+    BoundaryReport,
+    Evaluation,
+    EvaluationReport,
+    Segment,
+    TrialFailure,
+)
 from orchestrator.state import StudyState
 from orchestrator.surfaces import History, Surface
 from search_spaces import SweepSpec
@@ -83,11 +90,17 @@ class _Study:
     """The wiring: a Dispatcher above, made-up workers below, a clock between."""
 
     def __init__(
-        self, spec: SweepSpec, surface: Surface, commit_s: float, history: Sequence[Event]
+        self,
+        spec: SweepSpec,
+        surface: Surface,
+        commit_s: float,
+        history: Sequence[Event],
+        test_rows: int,
     ) -> None:
         self.spec = spec
         self.surface = surface
         self.commit_s = commit_s
+        self.test_rows = test_rows
         self.clock = _Clock()
         self.state = StudyState()
         self.events: list[Event] = []
@@ -108,6 +121,7 @@ class _Study:
             send=self._send,
             propose=self._propose,
             observe=self.searcher.observe,
+            after=AfterSearch(spec, self.state, test_rows=test_rows),
         )
 
     def start(self, slots: int) -> None:
@@ -142,6 +156,8 @@ class _Study:
                 case GoOn(until=until):
                     worker.until = until
                     self._train(worker)
+                case Evaluate(evaluation=evaluation):
+                    self._evaluate(worker, evaluation)
                 case Leave():
                     worker.leaving = True
                     self._leave(worker)
@@ -164,7 +180,7 @@ class _Study:
         worker.training = False
         worker.history = (*worker.history, segment.config)
         boundary = len(worker.history)
-        value = self.surface.value(worker.history)
+        value = self._surface(segment).value(worker.history)
         if isinstance(value, TrialFailure):
             worker.segment = None
             self.dispatcher.failed(worker.name, segment.trial, value)
@@ -189,6 +205,30 @@ class _Study:
         self._look(worker)
         if not worker.training and worker.segment is segment:
             self._train(worker)
+
+    def _surface(self, segment: Segment) -> Surface:
+        return self.surface if segment.seed is None else self.surface.seeded(segment.seed)
+
+    def _evaluate(self, worker: _Worker, evaluation: Evaluation) -> None:
+        """Measure a checkpoint once more, as a run of its own seed would have."""
+        seed = self.state.trials[evaluation.trial].seed
+        surface = self.surface if seed is None else self.surface.seeded(seed)
+        value = surface.value(self.histories[evaluation.checkpoint])
+        seconds = surface.seconds(evaluation.config)
+
+        def done() -> None:
+            if isinstance(value, TrialFailure):
+                self.dispatcher.not_evaluated(worker.name, value)
+                return
+            name = self.spec.metric.name.removeprefix("eval_")
+            self.dispatcher.evaluated(
+                worker.name,
+                EvaluationReport(
+                    value=value, metrics={name: value}, rows=self.test_rows, seconds=seconds
+                ),
+            )
+
+        self.clock.after(seconds, done)
 
     def _told_to_stand(self, worker: _Worker) -> bool:
         """Take a stop up that came while training."""
@@ -225,6 +265,7 @@ def simulate(
     commit_s: float = 0.0,
     history: Sequence[Event] = (),
     histories: Mapping[str, History] | None = None,
+    test_rows: int = 0,
 ) -> Simulation:
     """Run a sweep on a virtual clock.
 
@@ -236,6 +277,7 @@ def simulate(
         history: a journal to go on from, which ends with StudyResumed; empty for a new study.
         histories: the checkpoints that this journal speaks of, as the simulation that wrote it
             returned them.
+        test_rows: of a test split, on which the surface gives what it gave before; 0: none.
 
     Returns:
         The study as it ended. It can also end unfinished when its workers have nothing to do:
@@ -252,7 +294,7 @@ def simulate(
                 smoke=spec.smoke,
             )
         ]
-    study = _Study(spec, surface, commit_s, history)
+    study = _Study(spec, surface, commit_s, history, test_rows)
     study.histories.update(histories or {})
     study.start(slots)
     study.clock.run()

@@ -3,15 +3,16 @@
 Decides nothing and writes nothing. The driver's live state, the state after a resume and what
 `sweep show` prints are made by the same `apply`, so they cannot differ. "Where a trial stands"
 is derived from commits and decisions, never stored: its own newest committed checkpoint after
-its last exploit, else the donor's checkpoint of that exploit, else scratch.
+its last exploit, else the donor's checkpoint of that exploit, else scratch. What is known of one
+trial is `records.py`'s; which configuration is crowned among finalists `crowning.py`'s.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
+from orchestrator.crowning import Crowned, crowned
 from orchestrator.events import (
     BatchHalved,
     CheckpointCommitted,
@@ -31,119 +32,10 @@ from orchestrator.events import (
     TrialInterrupted,
     TrialProposed,
 )
+from orchestrator.records import SEARCH, Standing, StudyBest, TrialRecord
 from orchestrator.segment import Best
 
-
-@dataclass(frozen=True)
-class Standing:
-    """Where a trial can be taken up: whose committed checkpoint of which boundary.
-
-    `checkpoint` is None at boundary 0, and also while the donor's commit is still awaited
-    (then `boundary` is above 0).
-    """
-
-    trial: str
-    boundary: int
-    checkpoint: str | None
-
-    @property
-    def ready(self) -> bool:
-        """Whether training can start from here now."""
-        return self.boundary == 0 or self.checkpoint is not None
-
-
-@dataclass(slots=True)
-class TrialRecord:
-    """One trial. state: waiting, running, finished, stopped, failed.
-
-    Attributes:
-        boundary: the last boundary reported on the current line of descent.
-        reports: the newest report of each boundary this trial itself came to.
-        best: the best committed evaluation of the trial's lineage; None until there is one.
-        best_at: the same, as it stood after each committed boundary, which ascend (donors are
-            read there).
-        exploit: the last decision to copy a donor; None when there was none.
-        newest: the last boundary whose checkpoint is committed; 0 when there is none.
-        halvings: each time that memory ran out and the batch was halved.
-        interruptions: how often it lost its worker, by class (infrastructure, hung), or its
-            start (damaged).
-    """
-
-    id: str
-    number: int
-    origin: str
-    first_config: Config
-    boundaries: int
-    epochs: float
-    state: str = "waiting"
-    boundary: int = 0
-    reports: dict[int, Reported] = field(default_factory=dict)
-    checkpoints: dict[int, CheckpointCommitted] = field(default_factory=dict)
-    decisions: dict[int, Decided] = field(default_factory=dict)
-    segments: list[SegmentStarted] = field(default_factory=list)
-    best: Best | None = None
-    best_at: dict[int, Best] = field(default_factory=dict)
-    exploit: Decided | None = None
-    newest: int = 0
-    halvings: list[BatchHalved] = field(default_factory=list)
-    interruptions: dict[str, int] = field(default_factory=dict)
-    failure: str | None = None
-    message: str = ""
-    log: str = ""
-    seed: int | None = None
-    repeats: str | None = None
-    schedule: list[tuple[int, Config]] = field(default_factory=list)
-
-    @property
-    def in_search(self) -> bool:
-        """Whether the trial is one of the search, rather than one trained beside it."""
-        return self.origin in ("default", "warm_start", "searcher")
-
-    @property
-    def config(self) -> Config:
-        """The configuration in force."""
-        exploit = self.exploit
-        return exploit.config if exploit and exploit.config is not None else self.first_config
-
-    @property
-    def ended(self) -> bool:
-        """Whether the trial is over."""
-        return self.state in ("finished", "stopped", "failed")
-
-    @property
-    def batch_at_most(self) -> int | None:
-        """Rows of one pass on a device since memory last ran out; None: it never did."""
-        return self.halvings[-1].per_device if self.halvings else None
-
-    @property
-    def retries(self) -> int:
-        """Interruptions so far."""
-        return sum(self.interruptions.values())
-
-    @property
-    def epochs_done(self) -> float:
-        """Epochs trained on the current line of descent, by its last report."""
-        return self.epochs * self.boundary / self.boundaries
-
-    @property
-    def seconds(self) -> float:
-        """Seconds of training and evaluation reported so far, this trial's own only."""
-        return sum(report.seconds for report in self.reports.values())
-
-    def best_before(self, boundary: int) -> Best | None:
-        """The lineage's best committed evaluation up to and including `boundary`."""
-        return next((self.best_at[b] for b in reversed(self.best_at) if b <= boundary), None)
-
-
-@dataclass(frozen=True)
-class StudyBest:
-    """The best committed evaluation of the whole study."""
-
-    trial: str
-    boundary: int
-    value: float
-    config: Config
-    checkpoint: str
+__all__ = ["Standing", "StudyBest", "StudyState", "TrialRecord"]
 
 
 class StudyState:
@@ -160,17 +52,24 @@ class StudyState:
         self.reason = ""
         self.exhausted: str | None = None
         self.started: StudyStarted | None = None
+        self.ended: StudyEnded | None = None
+        """How the study last came to an end; also known while a later driver is at it."""
         self.trials: dict[str, TrialRecord] = {}
+        self.searched = 0
+        """How many trials the search has proposed: the number of its next one."""
+        self.beside: list[str] = []
+        """Trials beside the search, in the order in which they were proposed."""
         self.open_trials: dict[str, None] = {}  # an ordered set: 10,000 ended trials cost nothing
         self.best: StudyBest | None = None
         self.evaluations: list[Evaluated] = []
         """Looks at splits that nothing was chosen by, in order."""
         self.epochs_ended = 0.0
-        """Epochs done by the trials that have ended, each by its last report."""
+        """Epochs done by the search's trials that have ended, each by its last report."""
         self.slowest_s = 0.0
         """The longest that any boundary took, in seconds."""
         self.gpu_seconds = 0.0
-        """Seconds of training and evaluation times the GPUs that were held; re-runs count."""
+        """Seconds that the search's trials trained and were evaluated, times the GPUs that they
+        held; re-runs count."""
 
     def better(self, a: float, b: float) -> bool:
         """Whether value a beats b under the study's goal (equal does not)."""
@@ -188,6 +87,41 @@ class StudyState:
             return Standing(exploit.donor, origin, committed.path if committed else None)
         return Standing(trial, 0, None)
 
+    @property
+    def crowned(self) -> Crowned | None:
+        """The configuration whose finalists have the best mean; None before they are through."""
+        finalists = [self.trials[t] for t in self.beside if self.trials[t].origin == "finalist"]
+        return crowned(finalists, self.goal)
+
+    @property
+    def selected(self) -> StudyBest | None:
+        """What the study is for: the crowned configuration's best run, else the search's best."""
+        crown = self.crowned
+        return self.best if crown is None else crown.best
+
+    @property
+    def default(self) -> TrialRecord | None:
+        """The trial that trained the default configuration and nothing else; None: there is none.
+
+        A population's first member is none once it has copied another.
+        """
+        first = next(iter(self.trials.values()), None)
+        found = [self.trials[t] for t in self.beside if self.trials[t].origin == "control"]
+        found += [first] if first is not None and first.origin == "default" else []
+        return next((record for record in found if record.exploit is None), None)
+
+    def searches(self, event: Event) -> bool:
+        """Whether the event is the search's: not of a trial beside it, no evaluation of its own."""
+        if isinstance(event, TrialProposed):
+            return event.origin in SEARCH
+        record = self.trials.get(getattr(event, "trial", ""))
+        return not isinstance(event, Evaluated) and (record is None or record.in_search)
+
+    def test_of(self, checkpoint: str) -> Evaluated | None:
+        """The newest look of this checkpoint at the test split; None: there was none."""
+        looks = (e for e in reversed(self.evaluations) if e.checkpoint == checkpoint)
+        return next((e for e in looks if e.split == "test"), None)
+
     def with_state(self, *states: str) -> list[TrialRecord]:
         """Trials in these states, by number."""
         return [t for t in self.trials.values() if t.state in states]
@@ -197,6 +131,7 @@ class StudyState:
         copies = [
             (decision, record)
             for record in self.trials.values()
+            if record.in_search
             for decision in record.decisions.values()
             if decision.action == "exploit"
         ]
@@ -226,7 +161,7 @@ class StudyState:
             case StudyResumed():
                 self._resume()
             case StudyEnded(state=state, reason=reason):
-                self.state, self.reason = state, reason
+                self.state, self.reason, self.ended = state, reason, event
             case SearchExhausted(reason=reason):
                 self.exhausted = reason
             case TrialProposed():
@@ -242,6 +177,10 @@ class StudyState:
                     schedule=event.schedule,
                 )
                 self.open_trials[event.trial] = None
+                if event.origin in SEARCH:
+                    self.searched += 1
+                else:
+                    self.beside.append(event.trial)
             case Evaluated():
                 self.evaluations.append(event)
             case _:
@@ -258,7 +197,7 @@ class StudyState:
                 record.reports[event.boundary] = event
                 record.boundary = event.boundary
                 self.slowest_s = max(self.slowest_s, event.seconds)
-                self.gpu_seconds += event.seconds * event.gpus
+                self.gpu_seconds += event.seconds * event.gpus if record.in_search else 0.0
             case CheckpointCommitted():
                 self._commit(record, event)
             case CheckpointLost():
@@ -283,7 +222,7 @@ class StudyState:
                 record.state, record.failure = event.state, event.failure
                 record.message, record.log = event.message, event.log
                 del self.open_trials[record.id]
-                self.epochs_ended += record.epochs_done
+                self.epochs_ended += record.epochs_done if record.in_search else 0.0
             case TrialExtended():
                 self.epochs_ended -= record.epochs_done if record.state == "finished" else 0.0
                 record.boundaries, record.epochs = event.boundaries, event.epochs

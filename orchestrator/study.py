@@ -1,46 +1,59 @@
 """Run a sweep, or go on with one: from a sweep file to a study's folder and its result.
 
-Owns the folder, its lock and its first files, and the order of things: nothing is written before
+Owns the study's first files, and the order of things: nothing is written before
 the data was found usable. What runs is `driver.py`'s.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import functools
+import dataclasses
 import importlib.metadata
 import json
 import os
 import platform
 import socket
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from orchestrator import disk
 from orchestrator.budgets import running_seconds
 from orchestrator.checkpoints import remove_orphans, remove_remnants
-from orchestrator.disk import disk_error
+from orchestrator.damage import damaged_checkpoints
 from orchestrator.driver import Driver, OnEvent, OnNotice, stop_request
-from orchestrator.errors import StudyError, StudyTaken, StudyUnreadable, Unfit
+from orchestrator.errands import Errand, no_test_split, resuming
+from orchestrator.errors import StudyError, StudyUnreadable, Unfit
 from orchestrator.events import (
     CheckpointCommitted,
-    CheckpointLost,
     Event,
     StudyResumed,
     StudyStarted,
     TrialExtended,
 )
-from orchestrator.extending import extended_trials, going_on, not_extended, refuse_lost
-from orchestrator.journal import JOURNAL, Journal, is_unbegun, length_file
+from orchestrator.extending import extended_trials, not_extended, refuse_lost
+from orchestrator.journal import JOURNAL, Journal
 from orchestrator.lock import StudyLock, refuse_running
-from orchestrator.manifest import CheckpointError, verify
 from orchestrator.results import SPECIFICATION, SWEEP_FILE, StudyResult, read_study
 from orchestrator.segment import Readiness
 from orchestrator.state import StudyState
+from orchestrator.study_folder import (
+    beginning,
+    make_storage,
+    refuse_taken,
+    remove_journal,
+    taken_folder,
+)
 from search_spaces import Sweep, SweepSpec
+
+__all__ = [
+    "make_storage",
+    "refuse_taken",
+    "request_stop",
+    "resume_study",
+    "run_study",
+    "take_up",
+]
 
 CACHE = ".cache"
 _VERSIONS = ("sweep-orchestrator", "ray", "torch", "transformers", "optuna", "datasets")
@@ -92,17 +105,19 @@ def run_study(
         driver.start()
         readiness = driver.ready()
         _require_room(spec, folder, readiness, on_notice)
-        lock = _locked(folder, on_notice)
+        lock = taken_folder(folder, on_notice)
         locked.callback(lock.release)
         driver.on_written(lock.release)
         refuse_taken(folder)
-        _remove_journal(folder)
-        with _beginning(folder):
+        remove_journal(folder)
+        with beginning(folder):
             (folder / SWEEP_FILE).write_text(sweep.source, "utf-8")
             (folder / SPECIFICATION).write_text(
                 json.dumps(spec.model_dump(mode="json"), indent=1), "utf-8"
             )
-            driver.open(Journal(folder / JOURNAL, guard=lock), [], [_started(spec)], readiness.rows)
+            driver.open(
+                Journal(folder / JOURNAL, guard=lock), [], [_started(spec)], Errand(spec=spec)
+            )
         driver.wait()
     return read_study(folder)
 
@@ -137,13 +152,43 @@ def resume_study(
             changed.
         StudyError: it has come to its end, or see `orchestrator.errors`.
     """
+    return take_up(
+        folder,
+        lambda study: resuming(study, overrides),
+        address=address,
+        allow_code=allow_code,
+        on_event=on_event,
+        on_notice=on_notice,
+        make_rank=make_rank,
+    )
+
+
+def take_up(
+    folder: Path,
+    errand_for: Callable[[StudyResult], Errand],
+    *,
+    address: str | None = None,
+    allow_code: bool = False,
+    on_event: OnEvent = lambda event, state: None,
+    on_notice: OnNotice = lambda text: None,
+    make_rank: Callable[[Any, Any], Any] | None = None,
+) -> StudyResult:
+    """Take a study up for an errand: to go on with it, or for something beside its search.
+
+    Args:
+        folder: the study's folder.
+        errand_for: says what is to be done with the study as it stands, or raises; called again
+            once nobody else writes to it. The others are those of `resume_study`, and so is what
+            is raised.
+    """
     before = read_study(folder)
-    going_on(before, overrides)
+    errand_for(before)
     with contextlib.ExitStack() as exits:
         lock = StudyLock(folder, floor=before.contents.epoch, on_notice=on_notice)
         exits.callback(lock.release)
         past = read_study(folder)  # again: nobody else writes from here on
-        spec, changes = going_on(past, overrides)
+        errand = errand_for(_at_rest(past))
+        spec = errand.spec
         _refuse_code(past, spec, allow_code=allow_code)
         lock.check()  # reading took a while, and what follows deletes
         remove_remnants(folder)
@@ -169,20 +214,28 @@ def resume_study(
         extended: list[TrialExtended] = []
         if not_extended(spec, past.state):
             extended = extended_trials(spec, past.state, driver.ready().rows)
-        first: list[Event] = [StudyResumed(host=_host(), changes=changes), *extended]
+        first: list[Event] = [StudyResumed(host=_host(), changes=errand.changes), *extended]
+        first += errand.proposals
         state = StudyState.of([*history, *first])
         lost = damaged_checkpoints(past, state)
         for event in lost:
             on_notice(f"trial {event.trial}: {event.reason}; the checkpoint before it is used.")
         refuse_lost(state, extended, past.state)
         readiness = driver.ready()  # not before: Ray comes up while large checkpoints are summed
+        if errand.needs_test and not readiness.test_rows:
+            raise no_test_split(folder, hidden=True)
         _require_room(spec, folder, readiness, on_notice)
-        with _beginning(folder):
+        with beginning(folder):
             journal = Journal(folder / JOURNAL, past.contents, lock)
             spent_s = running_seconds(past.contents.entries)
-            driver.open(journal, history, [*first, *lost], readiness.rows, spent_s)
+            driver.open(journal, history, [*first, *lost], errand, spent_s)
         driver.wait()
     return read_study(folder)
+
+
+def _at_rest(study: StudyResult) -> StudyResult:
+    """The study as it is to the one who holds its lock: nobody else is at it."""
+    return dataclasses.replace(study, running=None)
 
 
 def _named(study: StudyResult) -> set[str]:
@@ -210,35 +263,6 @@ def _refuse_code(study: StudyResult, spec: SweepSpec, *, allow_code: bool) -> No
         f"{study.folder}: this study runs {what}, which its files alone may not ask for.",
         mend=f"pass --allow-code if you trust it: `sweep resume {study.folder} --allow-code`.",
     )
-
-
-def _locked(folder: Path, on_notice: OnNotice) -> StudyLock:
-    """Make a study's folder, for nobody else to read, and take it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        folder.chmod(0o700)
-        return StudyLock(folder, on_notice=on_notice)
-    except OSError as error:
-        raise disk_error(folder, error) from error
-
-
-@contextlib.contextmanager
-def _beginning(folder: Path) -> Iterator[None]:
-    """Say plainly why a study's first lines cannot be written; one without any is not there."""
-    try:
-        yield
-    except OSError as error:
-        raise disk_error(folder, error) from error
-    finally:
-        journal = folder / JOURNAL
-        if journal.exists() and not journal.stat().st_size:
-            _remove_journal(folder)
-
-
-def _remove_journal(folder: Path) -> None:
-    """Remove a journal that holds nothing; its length last, which says that it held nothing."""
-    (folder / JOURNAL).unlink(missing_ok=True)
-    length_file(folder / JOURNAL).unlink(missing_ok=True)
 
 
 def _require_room(spec: SweepSpec, folder: Path, readiness: Readiness, on_notice: OnNotice) -> None:
@@ -271,115 +295,6 @@ def request_stop(folder: Path) -> str:
         )
     stop_request(folder).touch()
     return running
-
-
-def damaged_checkpoints(
-    study: StudyResult, state: StudyState | None = None
-) -> list[CheckpointLost]:
-    """Checkpoints that trials would go on from, or that are the best, and do not verify.
-
-    Args:
-        study: as it was read.
-        state: of the study, if more is known than was read; the losses are folded in.
-
-    Raises:
-        CheckpointUnreadable: whether one is damaged cannot be told.
-    """
-    state = state or StudyState.of(entry.event for entry in study.contents.entries)
-    lost: list[CheckpointLost] = []
-    checked: set[str] = set()
-    while True:
-        wanted = {state.best.checkpoint} if state.best else set()
-        wanted |= {state.standing(trial).checkpoint or "" for trial in state.open_trials}
-        wanted -= checked
-        checked |= wanted
-        commits = [
-            commit
-            for record in state.trials.values()
-            for commit in record.checkpoints.values()
-            if commit.path in wanted
-        ]
-        pool = ThreadPoolExecutor(os.cpu_count())  # summing leaves the interpreter free
-        try:
-            reasons = list(pool.map(functools.partial(_damage, study.folder), commits))
-        finally:  # an interruption does not wait for the gigabytes that are left
-            pool.shutdown(wait=False, cancel_futures=True)
-        found = [
-            CheckpointLost(
-                trial=commit.trial, boundary=commit.boundary, path=commit.path, reason=reason
-            )
-            for commit, reason in zip(commits, reasons, strict=True)
-            if reason is not None
-        ]
-        if not found:
-            return lost
-        for event in found:
-            state.apply(event)
-        for trial in state.open_trials:  # as the dispatcher will: what it stands on then, is read
-            while (withdrawn := state.withdrawal(trial)) is not None:
-                state.apply(withdrawn)
-        lost += found
-
-
-def _damage(folder: Path, commit: CheckpointCommitted) -> str | None:
-    try:
-        verify(folder / commit.path, commit.sha256)
-    except CheckpointError as error:
-        return error.rule
-    return None
-
-
-def make_storage(storage: Path) -> None:
-    """Make the folder under which studies stand.
-
-    Raises:
-        Unfit: it cannot be made or written to.
-    """
-    try:
-        storage.mkdir(parents=True, exist_ok=True)
-        if not os.access(storage, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    except OSError as error:
-        raise Unfit(
-            f"{storage}: the storage folder cannot be used: {error.strerror}.",
-            mend="name another one with --storage.",
-        ) from error
-
-
-def refuse_taken(folder: Path) -> None:
-    """Raise when there is a study in the folder: StudyTaken, or StudyUnreadable.
-
-    The second when its journal is gone: beginning anew would write over what finished. What a
-    kill before the first line leaves is no study. Call it when nobody writes to the study.
-    """
-    journal = folder / JOURNAL
-    if is_unbegun(journal) and not (folder / "trials").exists():
-        return
-    if not journal.exists():
-        raise StudyUnreadable(
-            f"{journal}: the journal of the study in this folder is gone.",
-            mend="nothing was changed. Restore it from a copy, remove the folder, or give another"
-            " --name.",
-        )
-    try:
-        state = read_study(folder).state.state
-    except StudyUnreadable as error:
-        raise StudyTaken(
-            f"{folder}: a study of this name is there already, and cannot be read: {error.rule}",
-            mend="restore it from a copy, remove the folder, or give another --name.",
-        ) from error
-    rule = f"{folder}: a study of this name is there already"
-    if state in ("running", "stopped"):
-        how = "interrupted before its end" if state == "running" else "stopped before its end"
-        raise StudyTaken(
-            f"{rule}; it was {how}.",
-            mend=f"go on with it by `sweep resume {folder}`, or give another --name.",
-        )
-    raise StudyTaken(
-        f"{rule}; it has come to its end ({state}).",
-        mend=f"look at it with `sweep show {folder}`, extend it by `sweep resume {folder} --set"
-        " KEY=VALUE`, or give another --name.",
-    )
 
 
 def _started(spec: SweepSpec) -> StudyStarted:

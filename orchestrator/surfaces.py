@@ -7,14 +7,15 @@ population does, copying another's state, has its effect.
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol, Self
 
 from orchestrator.events import Config
 from orchestrator.segment import TrialFailure
-from search_spaces.seeds import generator
+from search_spaces.seeds import derived, generator
 
 History = tuple[Config, ...]
 """The configuration in force up to each boundary, the first one first; the lineage's own."""
@@ -31,6 +32,9 @@ class Surface(Protocol):
 
     def seconds(self, config: Config) -> float:
         """How long one boundary takes; above 0."""
+
+    def seeded(self, seed: int) -> Surface:
+        """The same surface, measured by runs that train with this seed: other noise."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,10 @@ class LearningRateCurve:
         """The same for every configuration."""
         return self.seconds_per_boundary
 
+    def seeded(self, seed: int) -> LearningRateCurve:
+        """Other noise."""
+        return replace(self, seed=derived(self.seed, "seeded", seed))
+
     def _best_at(self, boundary: int) -> float:
         if self.best_at_end is None or self.boundaries < 2:
             return self.best
@@ -116,6 +124,7 @@ class ResponseSurface(ABC):
     start: float = 0.5
     noise: float = 0.01
     run_share: float = 0.64
+    _training_seed: tuple[int, ...] = ()
 
     def __init__(self, seed: int, boundaries: int) -> None:
         self.seed = seed
@@ -151,10 +160,17 @@ class ResponseSurface(ABC):
     def error(self, history: History) -> float:
         """The noise of one evaluation."""
         run, evaluation = repr(sorted(history[0].items())), len(history)
-        shared = generator(self.seed, "run", run).gauss(0.0, 1.0)
-        own = generator(self.seed, "evaluation", run, evaluation).gauss(0.0, 1.0)
+        seeds = self._training_seed
+        shared = generator(self.seed, "run", run, *seeds).gauss(0.0, 1.0)
+        own = generator(self.seed, "evaluation", run, evaluation, *seeds).gauss(0.0, 1.0)
         share = self.run_share
         return self.noise * (math.sqrt(share) * shared + math.sqrt(1.0 - share) * own)
+
+    def seeded(self, seed: int) -> Self:
+        """Other noise around the same values."""
+        other = copy.copy(self)
+        other._training_seed = (seed,)
+        return other
 
     def length(self, config: Config) -> int:
         """K: the boundaries of this configuration, one an epoch."""

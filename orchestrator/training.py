@@ -1,5 +1,7 @@
 """The thread in which a rank trains: builds the Trainer and runs it from stand to stand.
 
+It evaluates checkpoints too (`evaluating.py`): torch's pools and the model at hand are its.
+
 Says nothing of when to go on; it is given orders and gives answers (`trial.py`).
 
 It is one thread for all trials of a process, because `train()` is one call that lasts as long as
@@ -17,6 +19,7 @@ import os
 import queue
 import shutil
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,9 +30,10 @@ from transformers.trainer_callback import PrinterCallback
 
 from orchestrator.boundaries import Boundaries
 from orchestrator.errors import TrialError
+from orchestrator.evaluating import evaluate
 from orchestrator.hyperparameters import ConfiguredTrainer, training_arguments
 from orchestrator.resuming import make_start_folder, read_checkpoint, remove_old_starts, start_name
-from orchestrator.segment import Best, BoundaryReport, Segment
+from orchestrator.segment import Best, BoundaryReport, Evaluation, EvaluationReport, Segment
 from orchestrator.tasks import Task
 from orchestrator.trial_failures import device_is_lost, trial_error
 from orchestrator.trial_log import (
@@ -46,7 +50,7 @@ from orchestrator.warm_tasks import WarmTasks
 from search_spaces import SweepSpec
 
 GO, LEAVE, END = "go", "leave", "end"
-"""Orders beside a Segment to begin: go on, leave the trial, end the thread."""
+"""Orders beside a Segment to begin and an Evaluation: go on, leave the trial, end the thread."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +62,13 @@ class Standing:
 
 @dataclass(frozen=True)
 class Ended:
-    """The segment was left or came to its end; `failure` says if it failed."""
+    """The segment was left or came to its end; `failure` says if it failed.
+
+    Or an evaluation is over: `measured`, unless it failed.
+    """
 
     failure: TrialError | None = None
+    measured: EvaluationReport | None = None
 
 
 @dataclass(frozen=True)
@@ -118,12 +126,12 @@ class TrainingThread:
         self._log_name = LOG if rank == 0 else f"log-{rank}.txt"
         self._history_name = HISTORY if rank == 0 else os.devnull
         self._model = WarmModel()
-        self._orders: queue.SimpleQueue[Segment | str] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[Segment | Evaluation | str] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[Standing | Ended] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="training", daemon=True)
         self._thread.start()
 
-    def ask(self, order: Segment | str) -> Standing | Ended:
+    def ask(self, order: Segment | Evaluation | str) -> Standing | Ended:
         """Give an order and wait for what comes of it."""
         self._orders.put(order)
         return self._answers.get()
@@ -143,6 +151,9 @@ class TrainingThread:
             if isinstance(order, Segment):
                 failure = self._run(order)
                 self._answers.put(Ended(self._collected() or failure))
+            elif isinstance(order, Evaluation):
+                ended = self._evaluate(order)
+                self._answers.put(Ended(self._collected() or ended.failure, ended.measured))
 
     def _run(self, segment: Segment) -> TrialError | None:
         """Train a segment until it is left or ends; what went wrong comes back as a value."""
@@ -168,11 +179,46 @@ class TrainingThread:
             return trial_error(error, log.tail() if log else "", self._study_folder)
         return None
 
+    def _evaluate(self, evaluation: Evaluation) -> Ended:
+        """Evaluate a checkpoint; nothing may be training."""
+        started = time.monotonic()
+        folder = self._study_folder / "trials" / evaluation.trial
+        log = None
+        try:
+            with contextlib.ExitStack() as exits:
+                log = TrialLog(folder / self._log_name)
+                exits.callback(Capture(log).close)
+                exits.callback(self._let_go)
+                log.note(f"boundary {evaluation.boundary} on the {evaluation.split} split")
+                exits.enter_context(_traceback_in(log))
+                spec, config = self._spec, evaluation.config
+                task = self._tasks.take(spec.task_for(config))
+                arguments = training_arguments(
+                    spec, config, folder, self._world_size, evaluation.batch_at_most
+                )
+                seed = arguments.seed
+                measured = evaluate(
+                    evaluation,
+                    task=task,
+                    model=self._model.take(
+                        (task.model_key, seed), lambda: task.build_model(seed), weights=False
+                    ),
+                    arguments=arguments,
+                    metric=spec.metric,
+                    study_folder=self._study_folder,
+                    started=started,
+                )
+        except BaseException as error:  # it ends the evaluation only
+            self.usable = self.usable and not device_is_lost(error)
+            self._model.forget()
+            return Ended(trial_error(error, log.tail() if log else "", self._study_folder))
+        return Ended(measured=measured)
+
     def _train(self, segment: Segment, folder: Path, history: History, log: TrialLog) -> None:
         spec = self._spec
         task = self._tasks.take(spec.task_for(segment.config))
         arguments = training_arguments(
-            spec, segment.config, folder, self._world_size, segment.batch_at_most
+            spec, segment.config, folder, self._world_size, segment.batch_at_most, segment.seed
         )
         if arguments.n_gpu > 1:
             raise TrialError(

@@ -1,4 +1,4 @@
-"""One trial on one rank, as a worker sees it: begin, advance, snapshot, stop.
+"""One trial on one rank, as a worker sees it: begin, advance, snapshot, stop; and evaluate.
 
 It runs without Ray and decides nothing: a worker says what to begin and when to go on. Writing
 checkpoints is the worker's too; a rank only takes snapshots. Training itself goes on in a thread
@@ -15,7 +15,14 @@ from orchestrator.checkpoints import CheckpointError, is_committed, verify
 from orchestrator.errors import TrialError
 from orchestrator.host_memory import HostMemory
 from orchestrator.manifest import CheckpointUnreadable
-from orchestrator.segment import Best, BoundaryReport, Readiness, Segment
+from orchestrator.segment import (
+    Best,
+    BoundaryReport,
+    Evaluation,
+    EvaluationReport,
+    Readiness,
+    Segment,
+)
 from orchestrator.snapshot import Snapshot, take_snapshot
 from orchestrator.tasks import Prepared, Task, TaskError, make_task
 from orchestrator.tasks.configs import task_configs
@@ -90,7 +97,17 @@ class Rank:
             parameters=max(task.parameters for task in prepared),
             smallest_parameters=min(task.parameters for task in prepared),
             notes=list(notes),
+            test_rows=self._test_rows(prepared[0]),
         )
+
+    def _test_rows(self, prepared: Prepared) -> int:
+        """Rows of the test split; of a task from a person's own file, which need not count them."""
+        counted = prepared.rows.get("test", 0)
+        if counted or not self._spec.task.is_own_file:
+            return counted
+        config = next(task_configs(self._spec))
+        rows = self._tasks.take(self._spec.task_for(config)).test_dataset
+        return 0 if rows is None else len(rows)
 
     def _prepared(self, task: TaskSpec) -> Prepared:
         try:
@@ -139,6 +156,26 @@ class Rank:
         if report is None:
             raise RuntimeError("training stood before its first step twice")
         return report
+
+    def evaluate(self, evaluation: Evaluation) -> EvaluationReport:
+        """Evaluate a committed checkpoint; what trained before is left.
+
+        Raises:
+            TrialError: it cannot be done; damaged, if the checkpoint is (the message names the
+                file).
+        """
+        self.stop()
+        try:
+            verify(self._study_folder / evaluation.checkpoint)
+        except CheckpointError as damage:
+            raise TrialError("damaged", damage.rule) from damage
+        except CheckpointUnreadable as unread:
+            raise TrialError("infrastructure", unread.rule) from unread
+        answer = self._training.ask(evaluation)
+        if isinstance(answer, Ended) and answer.measured is not None and not answer.failure:
+            return answer.measured
+        failure = answer.failure if isinstance(answer, Ended) else None
+        raise failure or TrialError("code", "the evaluation ended without a result")
 
     def snapshot(self) -> Snapshot:
         """Copy to host memory what is needed to go on from the boundary where the trial stands.

@@ -1,7 +1,7 @@
 """A warm worker: the Ray Tune Trainable in which one trial after another trains.
 
 For Ray Tune this is one long trial; for us it is a place. `step()` hands the next thing that
-happened here (ready, reported, committed, left, failed) to Ray Tune and so to the driver; what
+happened here (ready, reported, committed, evaluated ...) to Ray Tune and so to the driver; what
 to do comes from the mailbox. It decides nothing. Three threads: Ray's own waits in `step()`,
 one serves commands, one (in `CheckpointWriter`) writes; the rank keeps the Trainer in a fourth.
 """
@@ -26,9 +26,17 @@ from ray.tune import Trainable
 
 from orchestrator import watchdog
 from orchestrator.checkpoints import CheckpointWriter, checkpoint_path
-from orchestrator.commands import HUNG_AFTER_S, Command, GoOn, Leave, Release, Train
+from orchestrator.commands import (
+    HUNG_AFTER_S,
+    Command,
+    Evaluate,
+    GoOn,
+    Leave,
+    Release,
+    Train,
+)
 from orchestrator.errors import DiskFull, TrialError
-from orchestrator.segment import BoundaryReport, Readiness, Segment
+from orchestrator.segment import BoundaryReport, Evaluation, Readiness, Segment
 from orchestrator.tasks.errors import TaskError
 from search_spaces import SweepSpec
 
@@ -145,6 +153,9 @@ class TrialWorker(Trainable):
                     case GoOn(until=until, hung_after_s=seconds) if self._segment and until > 0:
                         self._hung_after_s = seconds
                         self._attempt(self._segment, until, begin=False)
+                    case Evaluate(evaluation=evaluation, hung_after_s=seconds):
+                        self._hung_after_s = seconds
+                        self._evaluate(evaluation)
                     case Leave():
                         self._leave()
                     case Release():
@@ -178,18 +189,32 @@ class TrialWorker(Trainable):
                 self._rank.stop()
             self._flush(segment)
             watchdog.leave()
-            self._tell(
-                "failed",
-                trial=segment.trial,
-                kind=error.kind,
-                message=error.message,
-                log=error.log,
-                usable=self._rank.usable,
-            )
-            if not self._rank.usable:
-                raise RuntimeError(
-                    f"this process cannot train any more: {error.message}"
-                ) from error
+            self._tell_failed("failed", error, trial=segment.trial)
+
+    def _evaluate(self, evaluation: Evaluation) -> None:
+        """Evaluate a checkpoint and tell what came of it; no trial is at hand."""
+        try:
+            with self._watched(evaluation):
+                report = self._rank.evaluate(evaluation)
+        except TrialError as error:
+            watchdog.leave()
+            self._tell_failed("not_evaluated", error)
+            return
+        watchdog.leave()
+        self._tell("evaluated", report=dataclasses.asdict(report))
+
+    def _tell_failed(self, what: str, error: TrialError, **about: str) -> None:
+        """Tell a failure; a process that cannot go on ends by raising, and is started again."""
+        self._tell(
+            what,
+            **about,
+            kind=error.kind,
+            message=error.message,
+            log=error.log,
+            usable=self._rank.usable,
+        )
+        if not self._rank.usable:
+            raise RuntimeError(f"this process cannot train any more: {error.message}") from error
 
     def _train(self, segment: Segment, until: int, started: float) -> None:
         while True:
@@ -271,10 +296,10 @@ class TrialWorker(Trainable):
             self._writer.flush()
 
     @contextlib.contextmanager
-    def _watched(self, segment: Segment, at_least_s: float = 0.0) -> Iterator[None]:
+    def _watched(self, work: Segment | Evaluation, at_least_s: float = 0.0) -> Iterator[None]:
         """Work is under way: this process ends if it says nothing for too long."""
         seconds = max(at_least_s, self._hung_after_s)
-        folder = self._context.study_folder / "trials" / segment.trial
+        folder = self._context.study_folder / "trials" / work.trial
         with contextlib.suppress(OSError):  # no room for a file: training says so in its own words
             watchdog.watch(watchdog.stack_file(folder, self._name, os.getpid()), seconds)
         try:

@@ -22,7 +22,7 @@ from orchestrator.dispatch import Dispatcher
 from orchestrator.errors import DiskFull, StudyError
 from orchestrator.memory_kills import KernelKills, ended_by_ray
 from orchestrator.ray_session import Message
-from orchestrator.segment import BoundaryReport, Readiness, TrialFailure
+from orchestrator.segment import BoundaryReport, EvaluationReport, Readiness, TrialFailure
 from orchestrator.tasks.errors import ERRORS, TaskError
 from orchestrator.watchdog import take_stacks
 
@@ -99,8 +99,9 @@ class Workers:
                     f"a worker cannot train: {text}\n{log.rstrip()}",
                     mend="see that what is installed here is installed on every node.",
                 )
-            case {"what": "failed", "trial": trial, "kind": "disk_full", "message": text}:
-                raise disk_error(self._folder, OSError(errno.ENOSPC, f"trial {trial}: {text}"))
+            case {"what": "failed" | "not_evaluated", "kind": "disk_full", "message": text}:
+                what = f"trial {message['trial']}" if "trial" in message else "an evaluation"
+                raise disk_error(self._folder, OSError(errno.ENOSPC, f"{what}: {text}"))
             case {"what": "unwritable", "errno": number, "text": text}:
                 raise disk_error(self._folder, OSError(number, text))
             case _ if self._dispatcher is not None:
@@ -160,7 +161,7 @@ class Workers:
         self, dispatcher: Dispatcher, worker: str, node: str, pid: int, text: str
     ) -> TrialFailure:
         """What killed a worker, as far as it can be known from here."""
-        for trial in dispatcher.state.open_trials:
+        for trial in dispatcher.at_hand:
             stacks = take_stacks(self._folder / "trials" / trial, worker, pid)
             if stacks:
                 message = f"training made no progress until its process {pid} on {node} was ended"
@@ -183,6 +184,11 @@ def _hand_over(dispatcher: Dispatcher, worker: str, message: Message) -> None:
             dispatcher.committed(worker, trial, segment, boundary, path, sha256, size)
         case {"what": "left", "trial": trial}:
             dispatcher.left(worker, trial)
+        case {"what": "evaluated", "report": report}:
+            dispatcher.evaluated(worker, EvaluationReport(**report))
+        case {"what": "not_evaluated", "kind": kind, "message": text, "log": log}:
+            failure = TrialFailure(kind=kind, message=text, log=log)
+            dispatcher.not_evaluated(worker, failure, usable=message["usable"])
         case {"what": "failed", "trial": trial, "kind": kind, "message": text, "log": log}:
             failure = TrialFailure(kind=kind, message=text, log=log)
             dispatcher.failed(worker, trial, failure, usable=message["usable"])

@@ -259,8 +259,11 @@ def _unused(draft: Draft) -> None:
         findings.note(f"sampler is used by method bayes only, not by {spec.method}")
     if spec.method != "pbt" and draft.has("population"):
         findings.note(f"population is used by method pbt only, not by {spec.method}")
-    if spec.method == "grid" and draft.has("default_first"):
-        findings.note("default_first is not used by method grid: it tries its own values only")
+    if spec.method == "grid" and spec.tries_default:
+        findings.note(
+            "default_first: the default configuration is trained beside the grid, one trial more "
+            "that is no candidate for its best"
+        )
     both = [name for name in draft.space.searched if name in spec.training_arguments]
     if both:
         findings.note(

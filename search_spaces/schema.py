@@ -37,7 +37,8 @@ _HOVER = {
     "description": "For people.",
     "method": "How configurations are chosen.",
     "sampler": "For bayes.",
-    "default_first": "Trial 0 is the default configuration; not for grid.",
+    "default_first": "Trial 0 is the default configuration; true but for grid, which trains it only"
+    " when this says so, beside its points and no candidate for its best.",
     "metric": "What is optimised; accuracy, eval_accuracy and eval/accuracy are the same.",
     "seed": "The same seed gives the same study.",
     "task": "What is trained, on what, and how it is measured.",
@@ -50,7 +51,8 @@ _HOVER = {
     "warm_start": "Configurations that are tried first.",
     "resources": "What a trial takes, and how many run at once.",
     "failures": "Retries, and when to give up.",
-    "finalists": "The best are retrained on new seeds before one is crowned.",
+    "finalists": "After the search the best top_k configurations are trained on new seeds, and the"
+    " one with the best mean is crowned.",
     "tracking": "Where runs are recorded beside the journal.",
     "storage": "A relative folder; an absolute one only by --storage.",
 }

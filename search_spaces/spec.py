@@ -54,7 +54,7 @@ class SweepSpec(Part):
     description: StrictStr = ""
     method: Literal["grid", "random", "bayes", "pbt"]
     sampler: Literal["auto", "gp", "tpe"] = "auto"
-    default_first: StrictBool = True
+    default_first: StrictBool | None = None
     metric: MetricSpec = Field(default_factory=MetricSpec)
     seed: Seed = 42
     task: TaskSpec
@@ -142,6 +142,14 @@ class SweepSpec(Part):
         if self.method == "pbt":
             return self.population.size if self.population is not None else 1
         return self.run_cap
+
+    @property
+    def tries_default(self) -> bool:
+        """Whether the default configuration is trained: trial 0, of a grid a control beside it.
+
+        A grid does so only if the file says it: old ones have no such trial.
+        """
+        return self.method != "grid" if self.default_first is None else self.default_first
 
     def default_config(self) -> Config:
         """Return the default configuration, moved into the space.

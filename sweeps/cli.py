@@ -17,6 +17,7 @@ from sweeps.app import app
 # isort: off
 from sweeps.commands import running  # noqa: F401
 from sweeps.commands import comparing  # noqa: F401
+from sweeps.commands import beside  # noqa: F401
 from sweeps.commands import files  # noqa: F401
 from sweeps.commands import looking  # noqa: F401
 # isort: on

@@ -64,9 +64,14 @@ def export_best(result: StudyResult, target: Path) -> tuple[StudyBest, tuple[str
 
 
 def candidates(result: StudyResult) -> Iterator[tuple[StudyBest, str]]:
-    """The study's best checkpoint with its committed sum, then the next best ones still there."""
+    """The study's selected checkpoint with its committed sum, then the next best still there.
+
+    Of a crowned configuration its other runs come next, before what the search was lucky with.
+    """
     state = result.state
-    first = state.best.checkpoint if state.best else ""
+    selected, crown = state.selected, state.crowned
+    first = selected.checkpoint if selected else ""
+    runs = crown.trials if crown is not None else ()
     found = [
         (best, sha256)
         for record in state.trials.values()
@@ -74,7 +79,13 @@ def candidates(result: StudyResult) -> Iterator[tuple[StudyBest, str]]:
         if best.checkpoint == first or (result.folder / best.checkpoint).is_dir()
     ]
     sign = -1.0 if state.goal == "maximize" else 1.0
-    found.sort(key=lambda entry: (entry[0].checkpoint != first, sign * entry[0].value))
+    found.sort(
+        key=lambda entry: (
+            entry[0].checkpoint != first,
+            entry[0].trial not in runs,
+            sign * entry[0].value,
+        )
+    )
     yield from found
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
 import yaml
 
-from orchestrator.events import Config
+from orchestrator.ancestry import Stretch, ancestry
+from orchestrator.crowning import Crowned
+from orchestrator.events import Evaluated
 from orchestrator.results import StudyResult
 from orchestrator.state import StudyBest, StudyState
 from search_spaces import SplitFrom, TaskSpec
@@ -28,40 +29,6 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#])")
 
 
-@dataclass(frozen=True)
-class Stretch:
-    """A part of a lineage: one trial under one configuration between two boundaries."""
-
-    trial: str
-    start: int
-    end: int
-    config: Config
-
-
-def ancestry(state: StudyState, trial: str, boundary: int) -> list[Stretch]:
-    """The lineage of a checkpoint, from scratch on: one stretch for each configuration.
-
-    Args:
-        trial: whose checkpoint.
-        boundary: of which boundary.
-    """
-    stretches: list[Stretch] = []
-    while boundary > 0:
-        record = state.trials[trial]
-        copies = [
-            d
-            for d in record.decisions.values()
-            if d.action == "exploit" and d.boundary < boundary and d.donor is not None
-        ]
-        copied = max(copies, key=lambda d: d.boundary, default=None)
-        if copied is None or copied.donor is None:
-            stretches.append(Stretch(trial, 0, boundary, record.first_config))
-            break
-        stretches.append(Stretch(trial, copied.boundary, boundary, copied.config or {}))
-        trial, boundary = copied.donor, copied.boundary
-    return stretches[::-1]
-
-
 def model_card(result: StudyResult, best: StudyBest) -> str:
     """Write the card.
 
@@ -73,6 +40,7 @@ def model_card(result: StudyResult, best: StudyBest) -> str:
     record = state.trials[best.trial]
     metric = metric_name(state.metric)
     metrics = record.reports[best.boundary].metrics
+    look, crown = state.test_of(best.checkpoint), state.crowned
     parts = [
         "---\n" + yaml.safe_dump(_metadata(result, best, task), sort_keys=False) + "---",
         f"# {escaped(state.name)}",
@@ -83,16 +51,19 @@ def model_card(result: StudyResult, best: StudyBest) -> str:
         parts.append(escaped(spec.description))
     parts += [
         f"{escaped(shown_source(task.model))}{_FROM[task.weights]} trained for"
-        f" {escaped(task.type)}; the best of {count(len(state.trials), 'trial')} found by"
+        f" {escaped(task.type)}; the best of {count(state.searched, 'trial')} found by"
         f" {METHOD_WORDS[state.method]}"
         f" ({state.goal} {escaped(metric)}).",
         f"## Result\n\nTrial {escaped(best.trial)} at epoch"
         f" {number(epoch_at(record, best.boundary))} of {number(record.epochs)}, on the validation"
-        " split. It was selected by these numbers, so they are optimistic: measure it on data that"
-        " no trial has seen.\n\n"
+        " split. It was selected by these numbers, so they are optimistic"
+        + (": measure it on data that no trial has seen." if look is None else ".")
+        + "\n\n"
         + markdown_table(
             ("metric", "value"), ((metric_name(name), number(v)) for name, v in metrics.items())
         ),
+        *([] if look is None else [_held_out(look)]),
+        *([] if crown is None or best.trial not in crown.trials else [_crowned(state, crown)]),
         "## Configuration\n\n" + _configuration(result, best),
         "## Data\n\n" + _data(task),
     ]
@@ -101,6 +72,30 @@ def model_card(result: StudyResult, best: StudyBest) -> str:
         parts.append("## Lineage\n\n" + _lineage(state, stretches))
     parts += ["## Use\n\n" + _USE, "## Made with\n\n" + _made_with(result)]
     return "\n\n".join(parts) + "\n"
+
+
+def _held_out(look: Evaluated) -> str:
+    """The figure that nothing was chosen by."""
+    again = " The split had been looked at before." if look.again else ""
+    return (
+        f"On the {escaped(look.split)} split ({count(look.rows, 'row')}), which nothing was chosen"
+        f" by:{again}\n\n"
+        + markdown_table(
+            ("metric", "value"), ((name, number(value)) for name, value in look.metrics.items())
+        )
+    )
+
+
+def _crowned(state: StudyState, crown: Crowned) -> str:
+    """How the configuration fared on seeds that chose nothing."""
+    failed = f"; {crown.failed} more failed" if crown.failed else ""
+    return (
+        f"Its configuration was found by trial {escaped(crown.repeats)} and trained again on"
+        f" {count(len(crown.values), 'new seed')}{failed}: mean"
+        f" {escaped(metric_name(state.metric))} {number(crown.mean)}, from"
+        f" {number(min(crown.values))} to {number(max(crown.values))}. This"
+        " model is the best of these runs."
+    )
 
 
 _FROM = {"pretrained": "", "random": " (from random weights)"}
@@ -130,15 +125,22 @@ def _metadata(result: StudyResult, best: StudyBest, task: TaskSpec) -> dict[str,
     about = {"name": printable(dataset_name(task)), "type": dataset.path if from_hub else "local"}
     if dataset.name:
         about["config"] = dataset.name
-    entry = {
-        "task": {"type": "text-classification"},
-        "dataset": {**about, "split": "validation"},
-        "metrics": [{"type": metric, "name": metric, "value": best.value}],
-    }
+    figures = [("validation", best.value)]
+    look = state.test_of(best.checkpoint)
+    if look is not None and look.value is not None:
+        figures.append((look.split, look.value))
+    results = [
+        {
+            "task": {"type": "text-classification"},
+            "dataset": {**about, "split": split},
+            "metrics": [{"type": metric, "name": metric, "value": value}],
+        }
+        for split, value in figures
+    ]
     return {
         **data,
         "metrics": [metric],
-        "model-index": [{"name": state.name, "results": [entry]}],
+        "model-index": [{"name": state.name, "results": results}],
     }
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from orchestrator.events import (
     BatchHalved,
     Decided,
+    Evaluated,
     Event,
     Reported,
     SegmentStarted,
@@ -41,6 +42,10 @@ class Narrator:
                 return f"trial {event.trial} starts: {config_text(event.config)}"
             case Reported():
                 return self._reported(event, state)
+            case Decided(action="exploit") if event.donor == event.trial:
+                before = state.trials[event.trial].config_up_to(event.boundary)
+                changed = changes_text(before, event.config or {})
+                return f"trial {event.trial} goes on by its schedule at {event.boundary}: {changed}"
             case Decided(action="exploit"):
                 donor = state.trials[event.donor or event.trial]
                 changed = changes_text(donor.config, event.config or {})
@@ -57,6 +62,11 @@ class Narrator:
                 )
             case TrialEnded():
                 return self.ended(event, state.trials[event.trial])
+            case Evaluated():
+                return (
+                    f"trial {event.trial} on the {event.split} split"
+                    f"  {metric_name(state.metric)} {number(event.value)}"
+                )
         return ""
 
     def _reported(self, event: Reported, state: StudyState) -> str:

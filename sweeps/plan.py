@@ -45,6 +45,7 @@ class Plan:
         slots: trials at the same time.
         rounds: how often all slots are filled; None when trials is.
         first: number, origin and configuration of the trials known beforehand.
+        beside: what is trained or evaluated beside the search, one sentence each.
         disk: what the checkpoints take; None when the model's size is not known beforehand.
         disk_free: bytes free where the study would stand.
     """
@@ -56,6 +57,7 @@ class Plan:
     slots: int
     rounds: int | None
     first: tuple[tuple[int, str, Config], ...]
+    beside: tuple[str, ...]
     disk: Need | None
     disk_free: int
 
@@ -70,6 +72,7 @@ class Plan:
             else {"min": self.boundaries[0], "max": self.boundaries[1]},
             "slots": self.slots,
             "rounds": self.rounds,
+            "beside": list(self.beside),
             "disk": {
                 "checkpoint_bytes": None if self.disk is None else self.disk.checkpoint,
                 "kept_bytes": None if self.disk is None else self.disk.bytes_kept,
@@ -110,9 +113,35 @@ def make_plan(spec: SweepSpec, address: str | None = None) -> Plan:
         slots=fit,
         rounds=None if trials is None else math.ceil(trials / fit),
         first=first,
+        beside=_beside(spec),
         disk=_disk(spec, fit),
         disk_free=free_bytes(Path(spec.storage)),
     )
+
+
+def _beside(spec: SweepSpec) -> tuple[str, ...]:
+    """What budgets do not count: the control of a grid, finalists, and the look at the test split.
+
+    Whether the test split's labels are hidden, only the data can say.
+    """
+    said = []
+    if spec.method == "grid" and spec.tries_default:
+        said.append("beside the grid: the default configuration, 1 trial")
+    if spec.finalists is not None:
+        runs = spec.finalists.top_k * spec.finalists.seeds
+        said.append(
+            f"after the search: {count(runs, 'finalist')}, the best"
+            f" {count(spec.finalists.top_k, 'configuration')} on"
+            f" {count(spec.finalists.seeds, 'new seed')} each"
+        )
+    if "test" in spec.task.dataset.splits:
+        said.append(
+            "at the end: the selected checkpoint is evaluated on the test split, once (unless its"
+            " labels are hidden)"
+        )
+    elif not spec.task.is_own_file:
+        said.append("no test split: the best is known by the number it was chosen by, no other")
+    return tuple(said)
 
 
 def _disk(spec: SweepSpec, slots: int) -> Need | None:
@@ -194,6 +223,7 @@ def plan_view(spec: SweepSpec, plan: Plan) -> list[RenderableType]:
         ),
         cell(f"{trials}, each {between(*plan.epochs_each)} epochs and {boundaries}{epochs}"),
         cell(f"{count(plan.slots, 'slot')} here: so many trials train at the same time{rounds}"),
+        *map(cell, plan.beside),
         *([_disk_line(plan.disk, plan.disk_free)] if plan.disk else []),
         "",
         table(["searched", "domain"], [[name, str(domain)] for name, domain in spec.space.items()]),

@@ -120,7 +120,7 @@ def close(surface: Surface, result: StudyResult, storage: Path | None) -> int:
     spec, root = result.spec, result.folder.parent
     surface.show(*study_view(result, limit=SHOWN_AT_END))
     option = [] if storage is None and str(root) == "studies" else ["--storage", str(root)]
-    if result.state.best is not None:
+    if result.state.selected is not None:
         surface.next_step(command("sweep", "best", spec.name, *option, "--export", "DIR"))
     surface.next_step(command("sweep", "show", spec.name, *option))
     going_on = going_on_words(result)

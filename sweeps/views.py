@@ -7,8 +7,7 @@ and messages come from outside.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +28,23 @@ from sweeps.text import (
     setting,
     short_names,
 )
+from sweeps.views_beside import (
+    beside_line,
+    beside_table,
+    crowned_line,
+    held_out_lines,
+)
+from sweeps.views_cells import (
+    STATE_STYLE,
+    TRIAL_STATES,
+    cell,
+    counts_text,
+    epoch_at,
+    state_cell,
+    table,
+)
+
+__all__ = ["STATE_STYLE", "TRIAL_STATES", "cell", "counts_text", "epoch_at", "state_cell", "table"]
 
 if TYPE_CHECKING:
     from orchestrator.results import StudyResult
@@ -40,14 +56,6 @@ RESUMABLE = ("interrupted", "stopped")
 
 _LIMIT = re.compile(r"(budget\.\w+) of ")
 
-TRIAL_STATES = ("running", "waiting", "finished", "stopped", "failed")
-STATE_STYLE = {
-    "finished": "green",
-    "stopped": "cyan",
-    "running": "blue",
-    "failed": "red",
-    "interrupted": "yellow",
-}
 METHOD_WORDS = {
     "grid": "grid search",
     "random": "random search",
@@ -67,47 +75,10 @@ def going_on_words(study: StudyResult) -> list[str] | None:
     return [] if study.status in RESUMABLE else None
 
 
-def cell(value: Any, style: str = "") -> Text:
-    """One cell; control characters are escaped, line breaks become spaces."""
-    return Text(printable(str(value)).replace("\n", " "), style=style)
-
-
-def table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> Table:
-    """A table without vertical lines; headings that start with `>` are right-aligned."""
-    made = Table(
-        box=None, pad_edge=False, title=cell(title) if title else None, title_justify="left"
-    )
-    for heading in headings:
-        made.add_column(
-            cell(heading.removeprefix(">"), "bold"),
-            justify="right" if heading.startswith(">") else "left",
-            overflow="fold",
-        )
-    for row in rows:
-        made.add_row(*[value if isinstance(value, Text) else cell(value) for value in row])
-    return made
-
-
-def state_cell(state: str) -> Text:
-    """A state in its colour, which never carries meaning alone."""
-    return cell(state, STATE_STYLE.get(state, ""))
-
-
-def counts_text(states: Iterable[str]) -> str:
-    """`2 running, 1 failed, 5 finished`; states nobody is in are left out."""
-    counted = Counter(states)
-    return ", ".join(f"{counted[s]} {s}" for s in TRIAL_STATES if counted[s]) or "no trials yet"
-
-
 def last_value(trial: TrialRecord) -> float | None:
     """The metric at the trial's newest boundary on its present line; None before the first."""
     report = trial.reports.get(trial.boundary)
     return report.value if report else None
-
-
-def epoch_at(trial: TrialRecord, boundary: int) -> float:
-    """How many epochs of the trial's budget are done at a boundary."""
-    return trial.epochs * boundary / trial.boundaries
 
 
 def headline(state: StudyState, status: str) -> list[Text]:
@@ -125,7 +96,7 @@ def headline(state: StudyState, status: str) -> list[Text]:
         lines.append(cell(SMOKE, "bold yellow"))
     if state.reason:
         lines.append(cell(state.reason))
-    trials = state.trials.values()
+    trials = [t for t in state.trials.values() if t.in_search]
     epochs = sum(len(t.reports) * t.epochs / t.boundaries for t in trials)
     lines.append(
         cell(
@@ -133,12 +104,13 @@ def headline(state: StudyState, status: str) -> list[Text]:
             f" {number(epochs)} epochs trained"
         )
     )
-    return [*lines, best_line(state)]
+    lines += beside_line(state)
+    return [*lines, best_line(state), *crowned_line(state), *held_out_lines(state)]
 
 
 def best_line(state: StudyState) -> Text:
-    """The best so far with its parameters."""
-    best = state.best
+    """The best so far with its parameters; once finalists are through, the crowned one's run."""
+    best = state.selected
     if best is None:
         return cell("best: none yet")
     at = epoch_at(state.trials[best.trial], best.boundary)
@@ -150,16 +122,16 @@ def best_line(state: StudyState) -> Text:
 
 
 def ranked(state: StudyState) -> list[TrialRecord]:
-    """Trials from best to worst; those without a value last, by number."""
+    """The search's trials from best to worst; those without a value last, by number."""
     sign = -1.0 if state.goal == "maximize" else 1.0
     return sorted(
-        state.trials.values(),
+        (t for t in state.trials.values() if t.in_search),
         key=lambda t: (t.best is None, sign * t.best.value if t.best else 0.0, t.number),
     )
 
 
 def trials_table(state: StudyState, *, limit: int | None = None) -> Table:
-    """Trials from best to worst: state, how far, best, last, configuration, failure.
+    """The search's trials from best to worst: state, how far, best, last, configuration, failure.
 
     Args:
         limit: rows at most; None for all.
@@ -262,9 +234,9 @@ def study_view(result: StudyResult, *, limit: int | None) -> list[RenderableType
     state = result.state
     shown: list[RenderableType] = [*headline(state, result.status)]
     shown += [cell(f"note: {note}", "yellow") for note in result.notes]
-    if state.trials:
+    if state.searched:
         shown += ["", trials_table(state, limit=limit)]
-        hidden = len(state.trials) - (limit or len(state.trials))
+        hidden = state.searched - (limit or state.searched)
         if hidden > 0:
             shown.append(cell(f"and {count(hidden, 'more trial')}: sweep show --all", "dim"))
     exploits = len(state.lineage())
@@ -273,15 +245,17 @@ def study_view(result: StudyResult, *, limit: int | None) -> list[RenderableType
         if limit is not None and exploits > limit:
             earlier = count(exploits - limit, "earlier exploit")
             shown.append(cell(f"and {earlier}: sweep show --all", "dim"))
+    if state.beside:
+        shown += ["", beside_table(state, limit=limit)]
     failures = failures_view(state, lambda trial: result.folder / "trials" / trial / "log.txt")
     return [*shown, "", *failures] if failures else shown
 
 
 def best_view(result: StudyResult) -> list[RenderableType]:
     """The best trial, its configuration one name a line, and where its checkpoint is."""
-    state, best = result.state, result.state.best
+    state, best = result.state, result.state.selected
     shown: list[RenderableType] = [cell(SMOKE, "bold yellow")] if state.smoke else []
-    shown.append(best_line(state))
+    shown += [best_line(state), *crowned_line(state), *held_out_lines(state)]
     if best is not None:
         shown.append(table(["name", "value"], [[n, setting(v)] for n, v in best.config.items()]))
         shown.append(cell(f"checkpoint: {result.folder / best.checkpoint}"))
@@ -297,7 +271,8 @@ def _study_row(found: StudyResult | StudyUnreadable) -> list[Any]:
     if isinstance(found, StudyUnreadable):
         return ["?", cell("unreadable", "red"), "-", found.rule, "-"]
     state = found.state
-    best = f"{metric_name(state.metric)} {number(state.best.value)}" if state.best else "-"
+    selected = state.selected
+    best = f"{metric_name(state.metric)} {number(selected.value)}" if selected else "-"
     kind = state.method + (" (smoke)" if state.smoke else "")
     trials = counts_text(t.state for t in state.trials.values())
     return [found.folder.name, state_cell(found.status), kind, trials, best]

@@ -20,6 +20,7 @@ from pathlib import Path
 from benchmarks.chaos.row import Bench, Outcome, Row
 from benchmarks.chaos.studies import trained_sweep
 from orchestrator.checkpoints import MANIFEST, checkpoint_path, commit
+from orchestrator.damage import damaged_checkpoints
 from orchestrator.events import (
     CheckpointCommitted,
     Event,
@@ -32,7 +33,6 @@ from orchestrator.journal import JOURNAL, Journal
 from orchestrator.results import SPECIFICATION, read_study
 from orchestrator.segment import Segment
 from orchestrator.state import StudyState
-from orchestrator.study import damaged_checkpoints
 from search_spaces import SweepSpec
 
 TRIAL = "0000"

@@ -17,7 +17,7 @@ from typing import Any
 
 from orchestrator.tasks.errors import TaskError
 from orchestrator.tasks.folders import built
-from orchestrator.tasks.labels import Labelling, checked_labels
+from orchestrator.tasks.labels import Labelling, checked_labels, is_hidden
 from orchestrator.tasks.sources import Source, source_of
 from orchestrator.tasks.splitting import chosen_rows
 from orchestrator.tasks.tables import Table, no_rows
@@ -40,6 +40,7 @@ class Rows:
         counts: rows of each split.
         texts: 1 or 2 text columns.
         source: where they come from, in a few words.
+        hides_test: whether there is a test split whose labels are not given; it is left out.
     """
 
     folder: Path
@@ -48,6 +49,7 @@ class Rows:
     counts: dict[str, int]
     texts: int
     source: str
+    hides_test: bool = False
 
 
 def fingerprint(*parts: Any) -> str:
@@ -86,6 +88,7 @@ def prepare_rows(task: TaskSpec, cache: Path, seed: int) -> Rows:
         counts=meta["counts"],
         texts=meta["texts"],
         source=meta["source"],
+        hides_test=meta.get("hides_test", False),  # rows that an earlier version stored have none
     )
 
 
@@ -99,6 +102,9 @@ def _written(
     task: TaskSpec, source: Source, seed: int, folder: Path, scratch: Path
 ) -> dict[str, Any]:
     tables = _named_tables(task, source, scratch)
+    hides_test = "test" in tables and is_hidden(tables["test"].values(task.dataset.label))
+    if hides_test:
+        del tables["test"]
     labels, labelling = checked_labels(
         {name: _labels(table, task.dataset.label) for name, table in tables.items()},
         task.dataset.label,
@@ -123,6 +129,7 @@ def _written(
         "counts": counts,
         "texts": len(task.dataset.text),
         "source": source.describe(),
+        "hides_test": hides_test,
     }
 
 

@@ -63,6 +63,11 @@ def checked_labels(
             return _single_label(columns, origin, names, column)
 
 
+def is_hidden(values: Sequence[Any]) -> bool:
+    """Whether every label is -1: the split is there, its labels are not given."""
+    return bool(values) and all(type(value) in (int, float) and value == -1 for value in values)
+
+
 def _check_present(split: str, values: Sequence[Any], column: str) -> None:
     for row, value in enumerate(values):
         if value is None:

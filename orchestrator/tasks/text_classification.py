@@ -139,4 +139,9 @@ def _notes(spec: TaskSpec, origin: models.Origin, rows: Rows, tokens: Tokens) ->
             f"{tokens.truncated:.0%} of the rows are cut to task.max_length"
             f" ({spec.max_length} tokens)"
         )
+    if rows.hides_test:
+        notes.append(
+            "the labels of the test split are hidden (all -1), so it counts as none and nothing is"
+            " evaluated on it; carve one: splits: {test: {from: train, size: 0.1}}"
+        )
     return tuple(notes)

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from orchestrator.checkpoints import commit
+from orchestrator.damage import damaged_checkpoints
 from orchestrator.errors import StudyUnreadable
 from orchestrator.events import CheckpointCommitted
 from orchestrator.journal import Contents, Entry
 from orchestrator.results import StudyResult
 from orchestrator.state import StudyState
-from orchestrator.study import damaged_checkpoints
 from tests.orchestrator.world import World, population, sweep
 
 

@@ -244,9 +244,9 @@ def test_asha_stays_cheap_with_ten_thousand_trials() -> None:
 def test_every_kind_of_early_stopping_has_its_scheduler() -> None:
     kinds = set(EarlyTerminateSpec.model_fields["type"].annotation.__args__)
     assert kinds | {"fifo", "pbt"} == set(SCHEDULERS)
-    assert isinstance(make_scheduler(sweep()), Fifo)
+    assert isinstance(make_scheduler(sweep()).search, Fifo)
     for kind in kinds:
-        assert isinstance(make_scheduler(sweep(early_terminate={"type": kind})), Asha)
+        assert isinstance(make_scheduler(sweep(early_terminate={"type": kind})).search, Asha)
 
 
 def test_only_populations_advance_together() -> None:

@@ -10,7 +10,7 @@ from orchestrator.errors import StudyTaken, StudyUnreadable
 from orchestrator.events import Event, StudyEnded, StudyStarted
 from orchestrator.journal import JOURNAL, Journal, encode, length_file, read_journal
 from orchestrator.results import SPECIFICATION
-from orchestrator.study import refuse_taken
+from orchestrator.study_folder import refuse_taken
 from tests.orchestrator.world import sweep
 
 STARTED = StudyStarted(

@@ -25,7 +25,7 @@ class Dispatching:
     """Notes what it is told."""
 
     def __init__(self) -> None:
-        self.state = SimpleNamespace(open_trials=())
+        self.at_hand: list[str] = []
         self.told: list[tuple[Any, ...]] = []
 
     def worker_ready(self, worker: str, pid: int, node: str) -> None:

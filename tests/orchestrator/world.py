@@ -6,13 +6,20 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from orchestrator.commands import Command, GoOn, Leave, Release, Train
+from orchestrator.after_search import AfterSearch
+from orchestrator.commands import Command, Evaluate, GoOn, Leave, Release, Train
 from orchestrator.dispatch import Dispatcher
 from orchestrator.events import CheckpointCommitted, Event, StudyResumed, StudyStarted
 from orchestrator.retention import Retention
 from orchestrator.schedulers import make_scheduler
 from orchestrator.searchers import make_searcher
-from orchestrator.segment import BoundaryReport, Segment, TrialFailure
+from orchestrator.segment import (
+    BoundaryReport,
+    Evaluation,
+    EvaluationReport,
+    Segment,
+    TrialFailure,
+)
 from orchestrator.state import StudyState
 from search_spaces import SweepSpec
 
@@ -57,6 +64,8 @@ class World:
         resumed: Iterable[Event] = (StudyResumed(),),
         gpus: float = 0.0,
         disk: Iterable[str] | None = None,
+        searching: bool = True,
+        **after: Any,
     ) -> None:
         self.spec = spec
         self.value = value
@@ -65,6 +74,8 @@ class World:
         self.commands: defaultdict[str, deque[Command]] = defaultdict(deque)
         self.at: dict[str, tuple[Segment, int]] = {}
         self.until: dict[str, int] = {}
+        self.looks: dict[str, Evaluation] = {}
+        self.notices: list[str] = []
         self.state = StudyState()
         scheduler = make_scheduler(spec)
         self.searcher = make_searcher(spec)
@@ -89,6 +100,9 @@ class World:
             propose=self._propose,
             observe=self._observe,
             gpus=gpus,
+            after=AfterSearch(spec, self.state, **after),
+            searching=searching,
+            notice=self.notices.append,
         )
 
     def _observe(self, event: Event) -> None:
@@ -111,10 +125,12 @@ class World:
         for worker in workers:
             self.commands[worker].clear()
             self.at.pop(worker, None)
+            self.looks.pop(worker, None)
             self.dispatcher.worker_ready(worker, pid=hash(worker) % 1000, node="here")
 
     def lose(self, worker: str, kind: str = "infrastructure") -> None:
         self.at.pop(worker, None)
+        self.looks.pop(worker, None)
         self.commands[worker].clear()
         failure = TrialFailure(kind=kind, message="killed", log="stacks")
         self.dispatcher.worker_lost(worker, failure)
@@ -139,6 +155,9 @@ class World:
                 worker in self.at
             ):  # 0 comes while it trains: it stands at the next boundary
                 self.until[worker] = until or self.at[worker][1] + 1
+            case Evaluate(evaluation=evaluation):
+                assert evaluation.checkpoint in self.disk, "what is evaluated was deleted"
+                self.looks[worker] = evaluation
             case Leave():
                 segment, _ = self.at.pop(worker)
                 self.dispatcher.left(worker, segment.trial)
@@ -178,12 +197,22 @@ class World:
         self.report(worker)
         self.commit(worker, segment, self.at[worker][1])
 
+    def evaluate(self, worker: str) -> None:
+        """The worker's evaluation gives what was reported at that boundary, less 0.1."""
+        look = self.looks.pop(worker)
+        value = (self.value(look.trial, look.config, look.boundary) or 0.0) - 0.1
+        report = EvaluationReport(value=value, metrics={"accuracy": value}, rows=7, seconds=2.0)
+        self.dispatcher.evaluated(worker, report)
+
     def run(self, *workers: str, limit: int = 10_000) -> None:
         """Let the workers train, in turns, until the study is over or nobody can go on."""
         for _ in range(limit):
             moved = False
             for worker in workers:
                 if self.take(worker) is not None:
+                    moved = True
+                elif worker in self.looks:
+                    self.evaluate(worker)
                     moved = True
                 elif worker in self.at and self.at[worker][1] < min(
                     self.until[worker], self.at[worker][0].boundaries

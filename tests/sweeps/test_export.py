@@ -12,8 +12,9 @@ from orchestrator.checkpoints import MANIFEST, commit
 from orchestrator.errors import StudyUnreadable
 from orchestrator.events import CheckpointCommitted
 from orchestrator.results import StudyResult, read_study
+from orchestrator.ancestry import ancestry
 from sweeps.export import candidates, export_best
-from sweeps.model_card import ancestry, escaped, model_card
+from sweeps.model_card import escaped, model_card
 from sweeps.studies import UsageError
 from tests.sweeps.studies import population_spec, population_study, random_study, spec, write_study
 
