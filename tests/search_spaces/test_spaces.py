@@ -13,7 +13,8 @@ from search_spaces import SplitFrom, SweepSpec, read_sweep
 
 SPACES = Path(__file__).parents[2] / "spaces"
 FILES = sorted(SPACES.glob("*.yaml"))
-HUB_FILES = [SPACES / f"{n}.yaml" for n in ("rte_grid", "rte_bayes", "rte_pbt", "mrpc")]
+COMPARED = [f"{name}_{method}" for name in ("rte", "sst2") for method in ("grid", "bayes", "pbt")]
+HUB_FILES = [SPACES / f"{name}.yaml" for name in (*COMPARED, "mrpc")]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
