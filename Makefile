@@ -21,10 +21,10 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check
 INSTALL = $(PIP) install --quiet $(PIP_ARGS) --constraint $(CONSTRAINTS)
 
 .DEFAULT_GOAL = help
-.PHONY: help install quickstart test chaos lint format benchmark clean
+.PHONY: help install quickstart test test-browser chaos lint format benchmark clean
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
 install: $(VENV)/.installed  ## make the environment and install the program into it
 
@@ -33,6 +33,9 @@ quickstart: $(VENV)/.installed  ## install, then run the sweep that needs nothin
 
 test: $(VENV)/.installed-dev  ## install what tests need and run them
 	$(BIN)/python -m pytest $(ARGS)
+
+test-browser: $(VENV)/.installed-dev node_modules/axe-core/axe.min.js  ## the report in a real Chromium (CHROMIUM=... names one)
+	$(BIN)/python -m pytest tests/report/test_browser.py $(ARGS)
 
 chaos: $(VENV)/.installed-dev  ## run the fault tests of docs/reliability.md, for hours; ONLY=F1,F6 runs some
 	ONLY=$(ONLY) $(BIN)/python -m benchmarks.chaos
@@ -51,8 +54,12 @@ benchmark: $(VENV)/.installed-benchmark  ## what trials cost beside peers; hours
 	PIP_ARGS='$(PIP_ARGS)' $(BIN)/python -m benchmarks.trials --size tiny $(ARGS)
 	PIP_ARGS='$(PIP_ARGS)' $(BIN)/python -m benchmarks.trials --size ten_seconds $(ARGS)
 
+# For the browser tests alone; part of no release.
+node_modules/axe-core/axe.min.js:
+	npm install --no-save --no-package-lock --no-audit --no-fund --silent axe-core@4.14
+
 clean:  ## remove the environment and caches, never studies
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis node_modules *.egg-info
 
 # A stamp is newer than what it was made from, so a second run installs nothing.
 $(VENV)/.made:

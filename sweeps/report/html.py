@@ -13,15 +13,18 @@ import base64
 import functools
 import hashlib
 import json
+import re
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from sweeps.report import illustrations, page_tables
 from sweeps.report.illustrations_of_methods import figures_of
 from sweeps.report.model import Report
-from sweeps.text import count, duration, number, printable
+from sweeps.text import count, printable
+
+_CODE = re.compile(r"`([^`\n]+)`")
 
 MOST_FAILURES = 50
 """Failed trials whose log is shown."""
@@ -30,7 +33,7 @@ MOST_FAILURES = 50
 def html(report: Report) -> str:
     """Return the page.
 
-    It is ASCII-safe UTF-8 without control characters, whatever stands in the report.
+    UTF-8 can hold it and no control character stands in it, whatever the report holds.
     """
     order = page_tables.ranked(report)
     numbers = {trial.key: i for i, trial in enumerate(order[: page_tables.MOST_EMBEDDED])}
@@ -97,6 +100,11 @@ def _shown(value: Any) -> Any:
     return printable(value)
 
 
+def _prose(text: str) -> Markup:
+    """A sentence of the report's: what stands between backticks is code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(printable(text)))))
+
+
 @functools.cache
 def _environment() -> Environment:
     environment = Environment(
@@ -107,7 +115,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_shown,
     )
-    environment.filters |= {"count": count, "duration": duration, "number": number}
+    environment.filters |= {"count": count, "prose": _prose}
     return environment
 
 

@@ -27,7 +27,7 @@ from sweeps.report.model import (
     TrialRow,
 )
 from sweeps.report.parts import Cell, Table
-from sweeps.text import config_text, count, duration, number, setting, short_names
+from sweeps.text import config_text, count, duration, number, printable, setting, short_names
 
 MOST_ROWS = 1000
 """Trials in the page as rows of the table."""
@@ -69,7 +69,7 @@ def budget(report: Report) -> Table:
 
 def named(index: int, label: str) -> Markup:
     """A method's name behind its marker."""
-    return Markup("{}<span>{}</span>").format(figures.swatch(index, "marker"), label)
+    return Markup("{}<span>{}</span>").format(figures.swatch(index, "marker"), printable(label))
 
 
 def final(report: Report) -> Table:

@@ -1,8 +1,8 @@
 """Methods side by side: final values, pairwise differences, and what mattered to one of them.
 
-Tests nothing. A row is a name, its numbers in words at the right, and below them the drawing: so
-that names may be long and a phone can show it. Every repetition is a point of its own; an interval
-is drawn only where the report has one.
+Tests nothing. A row is a name, its numbers in words at the right (or, where one of the rows is too
+long for that, below), and then the drawing: so that names may be long and a phone can show it.
+Every repetition is a point of its own; an interval is drawn only where the report has one.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from sweeps.report.figures.drawing import (
     FONT,
     WIDTH,
     Frame,
+    char_width,
     dots,
     look,
     marker,
@@ -70,17 +71,21 @@ def estimates(
     found = [s for row in rows for s in (row.first, row.second) if s is not None]
     values = [v for s in found for v in (*s.values, s.mean, s.low, s.high)]
     x = linear([*values, *([0.0] if zero else [])], LEFT + 4, RIGHT - 4, pad=0.04)
-    bottom = _TOP + ROW * max(1, len(rows))
+    stacked = any(_long(row) for row in rows)
+    height = ROW + (1.1 * FONT if stacked else 0.0)
+    bottom = _TOP + height * max(1, len(rows))
     frame = Frame(LEFT, _TOP, RIGHT, bottom)
     body = [frame.x_axis(x, value)]
     if zero and (origin := x(0.0)) is not None:
         body.append(path(f"M{units(origin)} {_TOP}V{units(bottom)}", "reference"))
     for i, row in enumerate(rows):
-        y = _TOP + i * ROW
-        words = shortened(row.words, 0.62 * (RIGHT - LEFT))
-        body.append(text(RIGHT, y + FONT, words, "note halo", "end"))
-        room = RIGHT - LEFT - 0.56 * FONT * len(words) - 16
-        body.append(text(LEFT, y + FONT, shortened(row.label, room), "row halo"))
+        y = _TOP + i * height
+        body.append(text(LEFT, y + FONT, shortened(row.label, RIGHT - LEFT), "row halo"))
+        if stacked:
+            y += 1.1 * FONT
+            body.append(text(LEFT, y + FONT, shortened(row.words, RIGHT - LEFT), "note halo"))
+        else:
+            body.append(text(RIGHT, y + FONT, row.words, "note halo", "end"))
         index = row.look if row.look is not None else 3
         css = look(index) if row.look is not None else "look-plain"
         both = row.first is not None
@@ -89,6 +94,11 @@ def estimates(
         if row.second is not None:
             body.append(_estimate(row.second, x, y + (47 if both else 40), index, css))
     return svg(key, title, description, bottom + 2.9 * FONT, *body)
+
+
+def _long(row: Estimate) -> bool:
+    """Whether a row's name and words have no room on one line."""
+    return (len(row.label) + len(row.words) + 2) * char_width(FONT) > RIGHT - LEFT
 
 
 def _estimate(summary: Summary, x: Linear, y: float, index: int, css: str) -> Markup:
