@@ -20,6 +20,7 @@ from sweeps.commands import comparing  # noqa: F401
 from sweeps.commands import beside  # noqa: F401
 from sweeps.commands import files  # noqa: F401
 from sweeps.commands import looking  # noqa: F401
+from sweeps.commands import reporting  # noqa: F401
 # isort: on
 
 

@@ -321,22 +321,30 @@ def _config(config: Config) -> str:
 
 
 def _reproduction(report: Report) -> Iterator[str]:
+    """The commands in one block; facts and files once for all studies that share them."""
     yield "## How to reproduce"
+    yield fenced("\n".join(r.command for r in report.reproduction), "sh")
+    yield table(
+        ("study", ">seed", "begun", "set on resume"),
+        (
+            (r.study, str(r.seed), r.started, config_text(r.changes) or "-")
+            for r in report.reproduction
+        ),
+    )
+    shared: dict[str, list[str]] = {}
     files: dict[str, list[str]] = {}
     for r in report.reproduction:
-        files.setdefault(r.sweep_file, []).append(r.study)
         facts = {
-            "seed": r.seed,
             "search space": r.space_hash,
             "git commit": r.git_commit or "not recorded",
-            "begun": r.started,
             **r.versions,
             **r.hardware,
-            **{f"set on resume: {key}": value for key, value in r.changes.items()},
         }
         told = ", ".join(f"{key} {value}" for key, value in facts.items())
-        yield f"{plain(r.study)}: {plain(told)}."
-        yield fenced(r.command, "sh")
+        shared.setdefault(told, []).append(r.study)
+        files.setdefault(r.sweep_file, []).append(r.study)
+    for told, studies in shared.items():
+        yield f"{plain(', '.join(studies))}: {plain(told)}."
     for text, studies in files.items():
         if text.strip():
             yield f"The sweep file of {plain(', '.join(studies))}:"

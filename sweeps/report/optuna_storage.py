@@ -1,0 +1,193 @@
+"""`--optuna-storage FILE`: studies as Optuna has them, in an SQLite file for optuna-dashboard.
+
+Through Optuna's public interface alone. One Optuna study for each of ours, under its own name;
+every trial of the search with its configuration, its value at each boundary, and what Optuna has
+no field for as user attributes. Trials beside the search are left out: they are no candidates,
+and a dashboard would take them for some.
+
+States: finished is COMPLETE, stopped early PRUNED, failed FAIL; a trial without an end is RUNNING
+or WAITING. A value that was not finite is NaN among the intermediate values, as Optuna has it,
+and never the trial's own: a finished trial without a finite value is FAIL, Optuna's own rule.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.axes import varies
+from orchestrator.events import TrialEnded, TrialProposed
+from orchestrator.results import StudyResult
+from orchestrator.state import TrialRecord
+from search_spaces import SweepSpec
+from search_spaces.domains import Choice, Domain, IntUniform, LogUniform, Quantized, Uniform
+from sweeps.report.methods import Method, unique_names
+from sweeps.studies import UsageError
+from sweeps.text import printable
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
+
+_STATES = {
+    "finished": "COMPLETE",
+    "stopped": "PRUNED",
+    "failed": "FAIL",
+    "running": "RUNNING",
+    "waiting": "WAITING",
+}
+
+
+def write_optuna(methods: Sequence[Method], file: Path) -> list[str]:
+    """Write studies into a new SQLite file; it appears whole or not at all.
+
+    Returns:
+        The names that the studies have there.
+
+    Raises:
+        UsageError: the file exists, or cannot be written.
+    """
+    import optuna
+
+    if file.exists() or file.is_symlink():
+        raise UsageError(
+            f"--optuna-storage writes a new file; {file} exists.",
+            mend="name another file, or remove this one first.",
+        )
+    names = unique_names(methods)
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        # Made in a folder whose path holds nothing that an address would have to escape.
+        with tempfile.TemporaryDirectory(prefix="sweep-optuna-") as folder:
+            made = Path(folder) / "optuna.db"
+            storage = optuna.storages.RDBStorage(f"sqlite:///{made}")
+            for method in methods:
+                for study in method.studies:
+                    _add_study(storage, study, names[study.folder], method.label)
+            storage.remove_session()
+            storage.engine.dispose()
+            file.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(made, file)
+    except OSError as error:
+        raise UsageError(
+            f"{file} cannot be written: {error.strerror or error}.", mend="name another file."
+        ) from error
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+    return list(names.values())
+
+
+def _add_study(storage: Any, study: StudyResult, name: str, label: str) -> None:
+    import optuna
+
+    made = optuna.create_study(study_name=name, direction=study.spec.metric.goal, storage=storage)
+    for key, value in {
+        "metric": study.spec.metric.name,
+        "method": study.spec.method,
+        "label": label,
+        "seed": study.spec.seed,
+        "state": study.status,
+    }.items():
+        made.set_user_attr(key, value)
+    spaces = _distributions(study.spec)
+    times = _times(study)
+    made.add_trials(
+        _frozen(study, record, spaces, times.get(record.id, (None, None)))
+        for record in study.state.trials.values()
+        if record.in_search
+    )
+
+
+def _frozen(
+    study: StudyResult,
+    record: TrialRecord,
+    spaces: dict[str, BaseDistribution],
+    times: tuple[datetime | None, datetime | None],
+) -> FrozenTrial:
+    """One trial. Its parameters are those in force at its best boundary."""
+    from optuna.trial import TrialState, create_trial
+
+    best = record.best
+    config = record.config if best is None else record.config_up_to(best.boundary)
+    inside = {n for n in spaces if n in config and study.spec.space[n].contains(config[n])}
+    state = _STATES[record.state] if record.state != "finished" or best is not None else "FAIL"
+    keeps_value = state in ("COMPLETE", "PRUNED") and best is not None
+    attributes = {
+        "trial": record.id,
+        "origin": record.origin,
+        "retries": record.retries,
+        "failure": record.failure,
+        "message": printable(record.message),
+        "not_in_space": {n: v for n, v in config.items() if n in spaces and n not in inside},
+        "exploits": [
+            {"boundary": b, "donor": d.donor}
+            for b, d in record.decisions.items()
+            if d.action == "exploit"
+        ],
+    }
+    frozen = create_trial(
+        state=TrialState[state],
+        value=best.value if keeps_value and best is not None else None,
+        params={name: config[name] for name in spaces if name in inside},
+        distributions={name: spaces[name] for name in spaces if name in inside},
+        user_attrs={key: value for key, value in attributes.items() if value},
+        intermediate_values={
+            boundary: float("nan") if report.value is None else report.value
+            for boundary, report in sorted(record.reports.items())
+        },
+    )
+    begun, ended = times
+    if frozen.datetime_start is not None:
+        frozen.datetime_start = begun or frozen.datetime_start
+    if frozen.datetime_complete is not None:
+        frozen.datetime_complete = ended or begun or frozen.datetime_complete
+    return frozen
+
+
+def _times(study: StudyResult) -> dict[str, tuple[datetime | None, datetime | None]]:
+    """When each trial was proposed and when it ended, in this machine's time, as Optuna has it."""
+    times: dict[str, tuple[datetime | None, datetime | None]] = {}
+    for entry in study.contents.entries:
+        if isinstance(entry.event, TrialProposed):
+            times[entry.event.trial] = (datetime.fromtimestamp(entry.time), None)
+        elif isinstance(entry.event, TrialEnded):
+            begun, _ = times[entry.event.trial]
+            times[entry.event.trial] = (begun, datetime.fromtimestamp(entry.time))
+    return times
+
+
+def _distributions(spec: SweepSpec) -> dict[str, BaseDistribution]:
+    """Each searched name that has more than one value, with its values as they are."""
+    return {name: _distribution(d) for name, d in spec.space.items() if varies(d)}
+
+
+def _distribution(domain: Domain) -> BaseDistribution:
+    from optuna.distributions import (
+        CategoricalDistribution,
+        FloatDistribution,
+        IntDistribution,
+    )
+
+    match domain:
+        case Uniform(low=low, high=high):
+            return FloatDistribution(low, high)
+        case LogUniform(low=low, high=high):
+            return FloatDistribution(low, high, log=True)
+        case IntUniform(low=low, high=high):
+            return IntDistribution(low, high)
+        case Quantized(q=int() as q, log=False):
+            return IntDistribution(
+                int(domain.clip(domain.low)), int(domain.clip(domain.high)), step=q
+            )
+        case Quantized(q=q, log=log):
+            low, high = domain.clip(domain.low), domain.clip(domain.high)
+            step = None if log else q
+            return FloatDistribution(float(low), float(high), log=log, step=step)
+        case Choice():
+            return CategoricalDistribution(tuple(domain.ladder))
+    raise TypeError(f"a searched domain must be one of search_spaces.domains, but got {domain!r}")

@@ -1,0 +1,108 @@
+"""`sweep report`: read studies, gather them, write the report's folder, say where it is.
+
+Computes and words nothing itself (`sweeps/report/`). `sweep compare` writes through the same
+function, so that a comparison and `sweep report` of its studies give the same document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from orchestrator.results import StudyResult, read_study
+from sweeps.console import Surface
+from sweeps.report.folder import refuse_foreign, write_report
+from sweeps.report.gather import gather
+from sweeps.report.methods import grouped
+from sweeps.report.model import Note, Report
+from sweeps.studies import find_study
+from sweeps.text import count, printable
+
+DEFAULT_OUTPUT = Path("reports")
+
+_STYLES = {"red": "red", "warn": "yellow", "info": None}
+
+
+def report_studies(
+    surface: Surface,
+    names: Sequence[str],
+    *,
+    storage: Path,
+    output: Path | None = None,
+    optuna_storage: Path | None = None,
+    labels: Mapping[Path, str] | None = None,
+) -> Report:
+    """Report on studies that exist.
+
+    Args:
+        names: of studies under `storage`, or their folders.
+        output: the report's folder; None: `reports/` and the first study's name.
+        optuna_storage: an SQLite file to write the studies into as well.
+        labels: a study's folder (resolved) -> its method's label; None: as the comparisons under
+            `storage` have them.
+
+    Raises:
+        UsageError: there is no such study, or a place to write to is taken.
+        StudyUnreadable: a study is damaged.
+        ReportRefused: the studies do not share a metric.
+    """
+    studies = [read_study(find_study(name, storage)) for name in names]
+    folder = output or default_output(studies)
+    refuse_foreign(folder)
+    methods = grouped(studies, known_labels(storage) if labels is None else labels)
+    report = gather(methods)
+    files = write_report(report, folder)
+    if optuna_storage is not None:
+        from sweeps.report.optuna_storage import write_optuna
+
+        written = write_optuna(methods, optuna_storage)
+        files.append(optuna_storage)
+        surface.say(f"{count(len(written), 'study', 'studies')} written to {optuna_storage}")
+    say_report(surface, report, folder)
+    surface.give(outcome(report, files))
+    return report
+
+
+def known_labels(storage: Path) -> dict[Path, str]:
+    """What the comparisons under a storage folder call the methods of their studies."""
+    from sweeps.comparing.manifest import manifests  # a comparison itself reports through here
+
+    return {
+        folder: label
+        for manifest in manifests(storage)
+        for folder, label in manifest.labels(storage).items()
+    }
+
+
+def default_output(studies: Sequence[StudyResult]) -> Path:
+    """Where a report goes that nobody gave a place: named after its studies."""
+    first = studies[0].spec.name
+    others = len({study.folder.resolve() for study in studies}) - 1
+    return DEFAULT_OUTPUT / (f"{first}-and-{others}-more" if others else first)
+
+
+def say_report(surface: Surface, report: Report, folder: Path) -> None:
+    """Say the verdict, what undermines it, and where the document is."""
+    surface.say(report.verdict.text, style="bold")
+    for note in report.notes:
+        if note.severity != "info":
+            surface.say(_line(note), style=_STYLES[note.severity])
+    surface.say(f"report: {folder / 'report.html'}")
+
+
+def _line(note: Note) -> str:
+    return f"{'red note' if note.severity == 'red' else 'note'}: {printable(note.text)}"
+
+
+def outcome(report: Report, files: Sequence[Path]) -> dict[str, Any]:
+    """What `--json` tells of a report: its verdict, its notes and its files; not all of it."""
+    return {
+        "verdict": report.verdict.text,
+        "claim": report.verdict.claim,
+        "repetitions": report.verdict.repetitions,
+        "notes": [{"severity": note.severity, "text": note.text} for note in report.notes],
+        "methods": [method.label for method in report.methods],
+        "trials": len(report.trials),
+        "files": [str(file) for file in files],
+    }

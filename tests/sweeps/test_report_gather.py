@@ -1,0 +1,313 @@
+"""Every kind of study gives a sensible report: empty, running, failed, NaN, one boundary, PBT."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from orchestrator.events import Decided, StudyEnded, StudyResumed, TrialProposed
+from sweeps.report.gather import ReportRefused, gather
+from sweeps.report.html import html
+from sweeps.report.markdown import markdown
+from sweeps.report.methods import grouped
+from sweeps.report.model import ReportUnreadable, as_json, from_json
+from sweeps.report.reproduction import space_hash
+from tests.sweeps.reported import looked_at, many, repeated, result, trial
+from tests.sweeps.studies import (
+    config,
+    population_spec,
+    population_study,
+    random_study,
+    reached,
+    segment,
+    spec,
+    started,
+)
+
+DONE = StudyEnded(state="finished")
+
+
+def report(*studies):
+    """The report, once every form of it could be written and its JSON gives it back."""
+    made = gather(grouped(studies), generated=datetime(2026, 1, 2, tzinfo=UTC))
+    assert from_json(json.loads(json.dumps(as_json(made), allow_nan=False))) == made
+    assert made.title.split(":")[0] in markdown(made)
+    assert "<!doctype html>" in html(made)[:100].lower()
+    return made
+
+
+def of(*events, **more):
+    return result(spec(), [started(spec()), *events], **more)
+
+
+# --- studies of every kind -------------------------------------------------------------------
+
+
+def test_an_empty_study_says_that_there_is_nothing():
+    made = report(of(running="pid 1"))
+    assert made.verdict.text.startswith("No trial has begun yet")
+    assert made.methods[0].counts.started == 0
+    assert made.methods[0].bands == {}
+    assert made.methods[0].repetitions[0].selected is None
+    assert made.trials == ()
+    assert "is still running" in made.notes[0].text
+
+
+def test_a_running_study_is_told_as_far_as_it_is():
+    made = report(of(*trial(0, [0.5]), *trial(1, [0.7], ends="", boundaries=2), running="pid 1"))
+    method = made.methods[0]
+    assert (method.counts.started, method.counts.finished, method.counts.running) == (2, 1, 1)
+    assert method.validation.mean == 0.7
+    assert "Not every study has come to its end." in made.verdict.text
+    assert method.repetitions[0].status == "running"
+
+
+def test_a_study_that_was_cut_off_says_how_to_go_on():
+    made = report(of(*trial(0, [0.5])))
+    assert made.methods[0].repetitions[0].status == "interrupted"
+    assert any("`sweep resume`" in note.text for note in made.notes)
+
+
+def test_a_study_whose_trials_all_failed_has_no_result_and_shows_why():
+    failed = [e for n in range(3) for e in trial(n, [], ends="failed")]
+    made = report(of(*failed, StudyEnded(state="failed", reason="all trials failed")))
+    assert made.verdict.text.startswith("All 3 trials failed")
+    assert made.methods[0].edf.x == ()
+    assert made.methods[0].captions == {}
+    failure = made.methods[0].repetitions[0].failures[0]
+    assert (failure.kind, failure.message) == ("code", "boom")
+    assert failure.log.endswith("ValueError: boom")
+    assert any("without a usable result: all trials failed" in note.text for note in made.notes)
+    assert "ValueError: boom" in markdown(made)
+
+
+def test_metrics_that_are_not_finite_are_gaps_and_never_best():
+    made = report(of(*trial(0, [None, 0.4]), *trial(1, [0.6, None], ends="failed"), DONE))
+    method = made.methods[0]
+    assert [row.value for row in made.trials] == [0.4, 0.6]
+    assert made.trials[1].last is None
+    assert method.learning.lines[0].points == ((1.0, 0.6), (2.0, None))
+    assert method.edf.trials == 2
+    assert method.repetitions[0].curve[0].value == 0.4
+
+
+def test_a_study_of_nothing_but_nan_has_no_value():
+    made = report(of(*trial(0, [None], ends="failed"), DONE))
+    assert made.methods[0].validation is None
+    assert made.methods[0].repetitions[0].curve == ()
+    assert made.methods[0].cost.epochs == 1
+
+
+def test_a_test_value_that_is_not_finite_is_a_red_note():
+    made = report(of(*trial(0, [0.8]), looked_at(0, 1, None), DONE))
+    assert made.methods[0].test is None
+    assert any("not finite on the test split" in note.text for note in made.notes)
+
+
+def test_one_trial_of_one_boundary_is_a_report_too():
+    made = report(of(*trial(0, [0.8]), looked_at(0, 1, 0.75), DONE))
+    assert "reached test accuracy 0.75 at 1 epochs a repetition. No claim" in made.verdict.text
+    assert made.methods[0].bands["epochs"].x == (1.0,)
+    assert made.methods[0].captions["slices"].startswith("The best trial has")
+
+
+def test_failures_of_the_example_study_are_told_with_configuration_and_log():
+    made = report(result(spec(), random_study(spec())))
+    failure = made.methods[0].repetitions[0].failures[0]
+    assert failure.config == config(0.25, 0.1)
+    assert len(failure.log.splitlines()) == 20
+
+
+def test_a_smoke_run_is_a_red_note():
+    sweep = spec(smoke=True)
+    made = report(result(sweep, [started(sweep), *trial(0, [0.5]), DONE]))
+    assert any(n.severity == "red" and "smoke" in n.text for n in made.notes)
+
+
+# --- populations -----------------------------------------------------------------------------
+
+
+def test_a_populations_lineage_is_stretches_exploits_and_the_winners_schedule():
+    sweep = population_spec()
+    made = report(result(sweep, population_study(sweep)))
+    lineage = made.methods[0].repetitions[0].lineage
+    assert [[(s.start, s.end) for s in m.stretches] for m in lineage.members] == [
+        [(0, 2)],
+        [(0, 1), (1, 2)],
+    ]
+    (exploit,) = lineage.exploits
+    assert (exploit.trial, exploit.donor, exploit.epoch) == ("0001", "0000", 1.0)
+    assert (exploit.before, exploit.after) == (config(0.5), config(0.4))
+    assert [(s.trial, s.start_epoch, s.end_epoch) for s in lineage.winner] == [
+        ("0000", 0.0, 1.0),
+        ("0001", 1.0, 2.0),
+    ]
+    assert [s.config["learning_rate"] for s in lineage.winner] == [0.5, 0.4]
+    captions = made.methods[0].captions
+    assert (
+        captions["lineage"] == "1 exploit over 1 population. The winner's training is that of"
+        " 2 members."
+    )
+    assert "learning_rate 0.5 to 0.4" in captions["schedule"]
+    assert "importance" not in captions
+
+
+def test_the_default_member_counts_until_it_copies_another():
+    sweep = population_spec()
+    events = [started(sweep)]
+    events += trial(0, [], config=config(0.1), origin="default", boundaries=2, ends="")
+    events += trial(1, [], config=config(0.5), boundaries=2, ends="")
+    events += [*reached(0, 1, 0.4), *reached(1, 1, 0.8)]
+    copy = Decided(trial="0000", boundary=1, action="exploit", donor="0001", config=config(0.6))
+    events += [copy, segment(0, 1, config(0.6), donor=1), *reached(0, 2, 0.9, segment=1)]
+    made = report(result(sweep, events))
+    default = made.methods[0].repetitions[0].default
+    assert (default.value, default.epochs, default.whole) == (0.4, 1.0, False)
+    assert "not trained to its end" in made.final[-1].note
+
+
+# --- beside the search -----------------------------------------------------------------------
+
+
+def test_finalists_have_means_costs_and_a_crown_and_are_no_candidates():
+    events = [*trial(0, [0.80]), *trial(1, [0.79])]
+    values = {(0, 2): 0.70, (0, 3): 0.72, (1, 4): 0.76, (1, 5): 0.78}
+    for (source, number), value in values.items():
+        given = {"config": trial(source, [])[0].config, "origin": "finalist"}
+        events += trial(number, [value], **given, repeats=f"000{source}", seed=100 + number)
+    events += [looked_at(5, 1, 0.74), DONE]
+    made = report(of(*events))
+    repetition = made.methods[0].repetitions[0]
+    first, second = repetition.finalists
+    assert (first.found, first.validation.mean, first.crowned) == (0.8, pytest.approx(0.71), False)
+    assert (second.repeats, second.validation.mean, second.crowned) == ("0001", 0.77, True)
+    assert [run.seed for run in second.runs] == [104, 105]
+    assert (repetition.selected.by, repetition.selected.trial) == ("finalists", "0005")
+    assert repetition.selected.test.value == 0.74
+    assert (repetition.cost.epochs, repetition.finalists_cost.epochs) == (2, 4)
+    assert made.methods[0].counts.started == 2
+    assert len(made.trials) == 6
+    assert made.methods[0].edf.trials == 2
+
+
+def test_a_control_beside_a_grid_is_the_default_row():
+    sweep = spec("g", method="grid", parameters={"learning_rate": {"values": [1, 2]}}, run_cap=None)
+    events = [started(sweep), *trial(0, [0.8], config={"learning_rate": 1.0})]
+    control = trial(1, [0.7], config={"learning_rate": 2.0}, origin="control")
+    made = report(result(sweep, [*events, *control, looked_at(1, 1, 0.65), DONE]))
+    assert made.final[-1].test.mean == 0.65
+    assert made.methods[0].repetitions[0].default.beside
+    assert made.methods[0].repetitions[0].control_cost.epochs == 1
+
+
+def test_a_replay_stands_beside_its_original():
+    sweep = population_spec()
+    replay = trial(2, [0.7, 0.88], config=config(0.5), origin="replay", repeats="0001", seed=9)
+    events = population_study(sweep)
+    made = report(result(sweep, [*events[:-1], *replay, events[-1]]))
+    repetition = made.methods[0].repetitions[0]
+    assert (repetition.replays[0].value, repetition.replays[0].seed) == (0.88, 9)
+    assert repetition.replay_of == "0001"
+    assert repetition.selected.trial == "0001"
+
+
+# --- grouping --------------------------------------------------------------------------------
+
+
+def test_studies_of_one_sweep_under_several_seeds_are_repetitions():
+    methods = grouped(repeated("random", [(0.8, 0.7)] * 3) + repeated("bayes", [(0.8, 0.7)] * 2))
+    assert [(m.label, len(m.studies)) for m in methods] == [
+        ("random search", 3),
+        ("Bayesian search", 2),
+    ]
+
+
+def test_one_method_with_two_settings_is_told_apart_by_name():
+    small = repeated("random", [(0.8, 0.7)] * 2, trials=2)
+    large = repeated("random", [(0.8, 0.7)] * 2, budget={"epochs": 9})
+    assert [m.label for m in grouped(small + large)] == [
+        "random search (random)",
+        "random search (random) 2",
+    ]
+
+
+def test_the_same_folder_twice_counts_once():
+    (study,) = repeated("random", [(0.8, 0.7)])
+    assert len(report(study, study).methods[0].repetitions) == 1
+
+
+def test_a_comparisons_labels_win():
+    studies = repeated("random", [(0.8, 0.7)] * 2)
+    labels = {study.folder.resolve(): "mine" for study in studies}
+    assert [m.label for m in grouped(studies, labels)] == ["mine"]
+
+
+def test_studies_of_one_name_in_two_storages_stay_apart(tmp_path):
+    (study,) = repeated("random", [(0.8, 0.7)])
+    events = [entry.event for entry in study.contents.entries]
+    other = result(study.spec, events, folder=tmp_path / "elsewhere")
+    made = report(study, other)
+    assert [r.study for r in made.methods[0].repetitions] == ["random-1", "random-1 (2)"]
+    assert len({row.key for row in made.trials}) == len(made.trials)
+
+
+def test_different_metrics_are_refused():
+    f1 = spec("f1", metric={"name": "eval_f1", "goal": "maximize"})
+    with pytest.raises(ReportRefused, match=r"one metric and goal; got maximize eval_a.*eval_f1"):
+        gather(grouped([of(DONE), result(f1, [started(f1)])]))
+    with pytest.raises(ReportRefused, match="one study at least"):
+        gather([])
+
+
+# --- the data --------------------------------------------------------------------------------
+
+
+def test_a_report_of_another_version_is_refused():
+    data = as_json(report(of(DONE)))
+    with pytest.raises(ReportUnreadable, match="version 1, got 2"):
+        from_json({**data, "version": 2})
+    with pytest.raises(ReportUnreadable, match="got None"):
+        from_json([])
+    with pytest.raises(ReportUnreadable, match=r"must hold metric\.goal"):
+        from_json({**data, "metric": {**data["metric"], "goal": "up"}})
+
+
+def test_reproduction_tells_seed_versions_space_and_what_a_resume_changed():
+    resumed = StudyResumed(changes={"run_cap": 4})
+    (facts,) = report(of(*trial(0, [0.5]), resumed, DONE)).reproduction
+    assert facts.seed == 42
+    assert facts.versions["torch"] == "2.13.0"
+    assert facts.hardware == {"cpus": 2, "nodes": 1, "workers": 1, "gpus_per_trial": 0.0}
+    assert facts.space_hash == space_hash(spec()) != space_hash(spec(parameters={}))
+    assert facts.changes == {"run_cap": 4}
+    assert facts.started == "2023-11-14T22:13:20+00:00"
+    assert facts.command == "sweep run sweep.yaml --name tiny --set seed=42"
+
+
+def test_many_trials_are_thinned_for_figures_and_it_says_so():
+    made = report(many(700))
+    method = made.methods[0]
+    assert len(made.trials) == 700
+    assert len(method.learning.lines) < method.learning.of == 700
+    assert len(method.configurations.lines) < method.configurations.of == 700
+    values = [row.value for row in made.trials if row.value is not None]
+    assert method.configurations.lines[0].value == max(values)
+    assert any("of 700 learning curves" in text for text in made.thinned)
+    assert "of 700 learning curves" in markdown(made)
+    assert sum(method.importance.shares.values()) == pytest.approx(1.0)
+
+
+def test_a_trial_that_waits_for_its_first_worker_is_in_the_list():
+    proposal = TrialProposed(
+        trial="0000",
+        number=0,
+        config=config(0.5),
+        origin="searcher",
+        boundaries=2,
+        epochs=2.0,
+    )
+    made = report(of(proposal, running="pid 1"))
+    assert [(row.state, row.value, row.epochs) for row in made.trials] == [("waiting", None, 0.0)]
+    assert made.methods[0].learning.of == 0
