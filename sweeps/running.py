@@ -14,6 +14,7 @@ from orchestrator.extending import going_on
 from orchestrator.results import StudyResult, list_studies, read_study
 from orchestrator.study import resume_study, run_study
 from search_spaces import Sweep
+from sweeps.comparing.manifest import refuse_comparison
 from sweeps.console import Surface
 from sweeps.live import view_of
 from sweeps.studies import DEFAULT_STORAGE, UsageError, find_study, inside
@@ -43,6 +44,7 @@ def run_sweep(
         sweep = as_smoke(sweep, root)
     spec = sweep.spec
     folder = inside(root, spec.name)
+    refuse_comparison(folder)
     if spec.smoke:
         surface.say(SMOKE, style="bold yellow")
     surface.say(

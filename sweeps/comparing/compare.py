@@ -25,6 +25,7 @@ from sweeps.comparing.likeness import notes, require_alike
 from sweeps.comparing.opening import make_manifest, opened, repetition_seeds
 from sweeps.comparing.running import Outcome, Runner, Turn, run_turns, signals_held, turns
 from sweeps.comparing.view import as_json, end_view, outcome_line, plan_view, turn_line
+from sweeps.comparing.writing import Reporting, Write, gathered
 from sweeps.console import Surface
 from sweeps.live import view_of
 from sweeps.studies import DEFAULT_STORAGE, UsageError, inside
@@ -122,11 +123,13 @@ def compare(
     surface: Surface,
     asked: Asked,
     make_runner: Callable[[SharedRay], Runner] | None = None,
+    write: Write = gathered,
 ) -> int:
     """Run a comparison to its end, or go on with it.
 
     Args:
         make_runner: makes what runs the studies; None: `OnRay`.
+        write: makes and writes the report.
 
     Returns:
         The exit code: 0 done, 3 done with failed trials, 1 a study failed or was stopped.
@@ -160,6 +163,7 @@ def compare(
     manifest = make_manifest(folder.name, work, seeds, budget, storage)
     surface.show(*plan_view(work, manifest))
     output = asked.output or folder / REPORT
+    reporting = Reporting(surface, manifest, storage, work.studies, output, write)
     with contextlib.ExitStack() as exits:
         exits.enter_context(signals_held(folder, lambda: None))
         exits.enter_context(opened(folder, manifest, surface.say))
@@ -169,14 +173,18 @@ def compare(
             runner: Runner = OnRay(surface, ray, allow_code=asked.allow_code)
         else:
             runner = make_runner(ray)
-        outcome = _run(surface, asked, turns(work, manifest, storage), runner, storage)
-    surface.show(end_view(manifest, outcome, work.studies))
+        order = turns(work, manifest, storage)
+        outcome = _run(surface, asked, order, runner, reporting, storage)
+        ray.close()
+        surface.show(end_view(manifest, outcome, work.studies))
+        report = reporting.last(outcome.studies)
     if outcome.failures or outcome.unfinished:
         _say_open(surface, asked, outcome)
     surface.give(
         {
             "folder": str(folder),
-            "report": str(output),
+            "report": str(output) if report is not None else None,
+            "verdict": report.verdict.text if report is not None else None,
             **as_json(manifest, outcome, work.studies, told),
         }
     )
@@ -184,15 +192,25 @@ def compare(
 
 
 def _run(
-    surface: Surface, asked: Asked, order: Sequence[Turn], runner: Runner, storage: Path
+    surface: Surface,
+    asked: Asked,
+    order: Sequence[Turn],
+    runner: Runner,
+    reporting: Reporting,
+    storage: Path,
 ) -> Outcome:
+    ran: set[int] = set()
+
     def before(turn: Turn) -> None:
+        ran.add(turn.place)
         surface.say(turn_line(turn, len(order)), style="bold")
 
     def after(turn: Turn, study: StudyResult | None, outcome: Outcome) -> None:
         failure = outcome.failures.get(turn.folder.name)
         line = outcome_line(turn, len(order), study, failure)
         surface.say(line, style="red" if failure else None)
+        if turn.place in ran and turn.place < len(order):
+            reporting.so_far(outcome.studies)
 
     try:
         return run_turns(order, runner, storage, before=before, after=after)

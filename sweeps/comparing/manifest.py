@@ -139,6 +139,14 @@ def manifests(storage: Path) -> Iterator[Manifest]:
             yield found
 
 
+def refuse_comparison(folder: Path) -> None:
+    """Raise StudyTaken when a comparison stands in the folder: a study's files go elsewhere."""
+    if (folder / MANIFEST).exists():
+        raise StudyTaken(
+            f"{folder}: a comparison of this name is there already.", mend="give another --name."
+        )
+
+
 def require_same(folder: Path, before: Manifest, now: Manifest) -> None:
     """Refuse to go on with a comparison that was another one; more seeds are the same one.
 

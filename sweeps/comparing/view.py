@@ -27,10 +27,15 @@ def plans_of(work: Work) -> dict[str, Planned]:
     """The epochs of each method and of each study that is only read, by its label."""
     plans = {entry.label: planned(entry.spec) for entry in work.entries}
     for study in work.studies:
-        epochs, trials = epochs_trained(study), len(study.state.trials)
+        epochs, trials = epochs_trained(study), trials_searched(study)
         each = (math.nan, math.nan)
         plans[f"study {study.folder.name}"] = Planned(trials, each, epochs, epochs)
     return plans
+
+
+def trials_searched(study: StudyResult) -> int:
+    """Trials of the search, without those beside it."""
+    return sum(trial.in_search for trial in study.state.trials.values())
 
 
 def epochs_trained(study: StudyResult) -> float:
@@ -97,7 +102,7 @@ def outcome_line(turn: Turn, turns: int, study: StudyResult | None, failure: str
     found = f"best {metric_name(study.state.metric)} {number(best.value)}" if best else "no result"
     why = f" ({failure.splitlines()[0]})" if failure else ""
     return (
-        f"{head}: {study.status}, {count(len(study.state.trials), 'trial')},"
+        f"{head}: {study.status}, {count(trials_searched(study), 'trial')},"
         f" {number(epochs_trained(study))} epochs, {found}, {clock(study.wall_seconds)}{why}"
     )
 
@@ -121,7 +126,7 @@ def _cells(study: StudyResult | None) -> list[Any]:
     best = study.state.best
     return [
         state_cell(study.status),
-        len(study.state.trials),
+        trials_searched(study),
         number(epochs_trained(study)),
         number(best.value if best else None),
         clock(study.wall_seconds),
@@ -164,7 +169,7 @@ def _data(study: StudyResult | None) -> dict[str, Any]:
     best = study.state.best
     return {
         "state": study.status,
-        "trials": len(study.state.trials),
+        "trials": trials_searched(study),
         "epochs": epochs_trained(study),
         "best": None if best is None else best.value,
         "wall_seconds": round(study.wall_seconds, 3),

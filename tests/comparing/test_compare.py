@@ -4,7 +4,10 @@ how a comparison that was cut off goes on."""
 from __future__ import annotations
 
 import json
+import os
+import signal
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -19,9 +22,28 @@ from sweeps.cli import app
 from sweeps.comparing.compare import Asked, compare
 from sweeps.comparing.manifest import MANIFEST, read_manifest
 from sweeps.console import Surface
+from sweeps.report.methods import Method
+from sweeps.report.model import Metric, Report, Verdict
 from sweeps.studies import UsageError
 from tests.comparing.files import WritesStudies, broken, write_file
 from tests.sweeps.studies import random_study, spec, write_study
+
+REPORT = Report(
+    title="t",
+    metric=Metric(name="eval_accuracy", goal="maximize", label="accuracy"),
+    generated="",
+    generator="",
+    device="cpu",
+    verdict=Verdict(text="Nothing is claimed.", claim="none", repetitions=1),
+    notes=(),
+    methods=(),
+    final=(),
+    pairs=(),
+    captions={},
+    thinned=(),
+    trials=(),
+    reproduction=(),
+)
 
 
 class Place:
@@ -33,6 +55,7 @@ class Place:
         self.runner = WritesStudies()
         self._capsys = capsys
         self.said = ""
+        self.reports: list[list[tuple[str, int]]] = []
 
     def file(self, method: str, stem: str = "", **keys: object) -> str:
         return str(write_file(self.folder, method, stem, **keys))
@@ -42,9 +65,14 @@ class Place:
         self._capsys.readouterr()
         self.runner.told.clear()
         try:
-            return compare(Surface(plain=True), asked, lambda ray: self.runner)
+            return compare(Surface(plain=True), asked, lambda ray: self.runner, self.write)
         finally:
             self.said = self._capsys.readouterr().out
+
+    def write(self, methods: Sequence[Method], folder: Path) -> Report:
+        """In the report's place."""
+        self.reports.append([(method.label, len(method.studies)) for method in methods])
+        return REPORT
 
     def studies(self) -> dict[str, int]:
         """Name -> seed of every study there."""
@@ -249,7 +277,7 @@ def test_a_name_that_is_a_study_or_makes_another_ones_is_refused(place: Place) -
 def test_a_name_too_long_for_its_studies_is_refused(place: Place) -> None:
     asked = Asked((place.file("grid"),), storage=place.storage, name="n" * 60)
     with pytest.raises(UsageError, match="1 to 64"):
-        compare(Surface(plain=True), asked, lambda ray: place.runner)
+        compare(Surface(plain=True), asked, lambda ray: place.runner, place.write)
 
 
 # --- the folder ----------------------------------------------------------------------------
@@ -275,6 +303,15 @@ def test_the_manifest_is_there_before_the_first_study_and_only_for_its_owner(
 def test_a_comparison_is_no_study_and_its_studies_are(place: Place) -> None:
     place.compare(place.file("grid"), repetitions=1)
     assert [folder.name for folder in list_studies(place.storage)] == ["toy-grid-r1"]
+
+
+def test_a_study_is_not_begun_in_a_comparisons_folder(place: Place) -> None:
+    file = place.file("grid")
+    place.compare(file, repetitions=1)
+    words = ["run", file, "--name", "toy", "--storage", str(place.storage)]
+    answer = CliRunner().invoke(app, words)
+    assert answer.exit_code == 4 and "a comparison of this name" in answer.output
+    assert not (place.storage / "toy" / JOURNAL).exists()
 
 
 def test_two_at_once_are_refused(place: Place) -> None:
@@ -316,6 +353,25 @@ def test_the_same_command_reads_what_finished_resumes_what_was_cut_off_and_runs_
     assert place.runner.told == []
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_between_two_studies_ends_the_comparison_and_says_how_to_go_on(
+    place: Place, number: signal.Signals
+) -> None:
+    handler = signal.getsignal(number)
+
+    def signalled(methods: Sequence[Method], folder: Path) -> Report:
+        os.kill(os.getpid(), number)
+        raise AssertionError("the signal did not arrive")
+
+    asked = Asked((place.file("grid"), place.file("bayes")), storage=place.storage, name="toy")
+    with pytest.raises(Interrupted) as ended:
+        compare(Surface(plain=True), asked, lambda ray: place.runner, signalled)
+    assert ended.value.exit_code == 128 + number
+    assert "between two studies" in str(ended.value) and "same command again" in str(ended.value)
+    assert signal.getsignal(number) == handler
+    assert [name for _, name in place.runner.told] == ["toy-grid-r1"]
+
+
 def test_more_repetitions_are_added_to_a_comparison(place: Place) -> None:
     place.compare(place.file("grid"), repetitions=2)
     assert place.compare(place.file("grid"), repetitions=3) == 0
@@ -340,6 +396,52 @@ def test_a_comment_added_to_a_file_changes_nothing(place: Place) -> None:
     place.compare(str(file), repetitions=1)
     file.write_text(f"# a comment\n{file.read_text()}")
     assert place.compare(str(file), repetitions=1) == 0
+
+
+# --- the report ----------------------------------------------------------------------------
+
+
+def test_the_report_is_written_after_each_study_and_at_the_end(place: Place) -> None:
+    files = [place.file(m) for m in ("grid", "bayes")]
+    assert place.compare(*files, repetitions=2) == 0
+    grid, bayes = "grid search", "Bayesian search"
+    assert place.reports == [
+        [(grid, 1)], [(grid, 1), (bayes, 1)], [(grid, 2), (bayes, 1)], [(grid, 2), (bayes, 2)],
+    ]  # fmt: skip
+    assert "Nothing is claimed." in place.said
+    place.reports.clear()
+    assert place.compare(*files, repetitions=2) == 0
+    assert place.reports == [[(grid, 2), (bayes, 2)]]
+
+
+def test_studies_that_are_there_stand_beside_those_that_are_run(place: Place) -> None:
+    place.compare(place.file("grid"), repetitions=1)
+    asked = Asked(
+        (place.file("bayes"), "toy-grid-r1"), storage=place.storage, name="more", repetitions=1
+    )
+    assert compare(Surface(plain=True), asked, lambda ray: place.runner, place.write) == 0
+    assert place.reports[-1] == [("Bayesian search", 1), ("grid search", 1)]
+
+
+def test_a_report_that_cannot_be_written_yet_does_not_end_the_comparison(place: Place) -> None:
+    def refuses_the_first(methods: Sequence[Method], folder: Path) -> Report:
+        if len(methods) == 1:
+            raise UsageError("not now.", mend="later.")
+        return REPORT
+
+    asked = Asked((place.file("grid"), place.file("bayes")), storage=place.storage, repetitions=1)
+    assert compare(Surface(plain=True), asked, lambda ray: place.runner, refuses_the_first) == 0
+
+
+def test_an_output_that_holds_something_else_is_refused_before_anything_runs(
+    place: Place,
+) -> None:
+    output = place.folder / "mine"
+    output.mkdir()
+    (output / "thesis.txt").write_text("years of work")
+    with pytest.raises(UsageError, match=r"holds thesis.txt"):
+        place.compare(place.file("grid"), output=output)
+    assert not place.storage.exists()
 
 
 # --- how it ends ---------------------------------------------------------------------------
