@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib.metadata
 import json
 import os
-import platform
-import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +31,7 @@ from orchestrator.events import (
 from orchestrator.extending import extended_trials, not_extended, refuse_lost
 from orchestrator.journal import JOURNAL, Journal
 from orchestrator.lock import StudyLock, refuse_running
+from orchestrator.provenance import host, versions
 from orchestrator.results import SPECIFICATION, SWEEP_FILE, StudyResult, read_study
 from orchestrator.segment import Readiness
 from orchestrator.state import StudyState
@@ -56,7 +54,6 @@ __all__ = [
 ]
 
 CACHE = ".cache"
-_VERSIONS = ("sweep-orchestrator", "ray", "torch", "transformers", "optuna", "datasets")
 
 
 def run_study(
@@ -116,7 +113,10 @@ def run_study(
                 json.dumps(spec.model_dump(mode="json"), indent=1), "utf-8"
             )
             driver.open(
-                Journal(folder / JOURNAL, guard=lock), [], [_started(spec)], Errand(spec=spec)
+                Journal(folder / JOURNAL, guard=lock),
+                [],
+                [_started(spec, sweep.path)],
+                Errand(spec=spec),
             )
         driver.wait()
     return read_study(folder)
@@ -214,7 +214,7 @@ def take_up(
         extended: list[TrialExtended] = []
         if not_extended(spec, past.state):
             extended = extended_trials(spec, past.state, driver.ready().rows)
-        first: list[Event] = [StudyResumed(host=_host(), changes=errand.changes), *extended]
+        first: list[Event] = [StudyResumed(host=host(), changes=errand.changes), *extended]
         first += errand.proposals
         state = StudyState.of([*history, *first])
         lost = damaged_checkpoints(past, state)
@@ -297,7 +297,7 @@ def request_stop(folder: Path) -> str:
     return running
 
 
-def _started(spec: SweepSpec) -> StudyStarted:
+def _started(spec: SweepSpec, file: Path) -> StudyStarted:
     return StudyStarted(
         name=spec.name,
         method=spec.method,
@@ -305,18 +305,6 @@ def _started(spec: SweepSpec) -> StudyStarted:
         goal=spec.metric.goal,
         seed=spec.seed,
         smoke=spec.smoke,
-        versions=_versions(),
-        host=_host(),
+        versions=versions(),
+        host=host(file),
     )
-
-
-def _host() -> dict[str, Any]:
-    return {"name": socket.gethostname(), "cpus": os.cpu_count() or 0}
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for name in _VERSIONS:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(name)
-    return versions

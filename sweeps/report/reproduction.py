@@ -18,7 +18,6 @@ from orchestrator.events import Reported, SegmentStarted, StudyResumed
 from orchestrator.results import SWEEP_FILE, StudyResult
 from search_spaces import SweepSpec, read_sweep
 from search_spaces.errors import SweepError
-from search_spaces.secrets import scrubbed
 from sweeps.report.model import Reproduction
 from sweeps.text import command
 
@@ -77,9 +76,12 @@ def _used(study: StudyResult) -> dict[str, Any]:
 
 
 def _text(file: Path) -> str:
-    """The copy of the sweep file; empty when it is gone (the specification is the truth)."""
+    """The copy of the sweep file; empty when it is gone (the specification is the truth).
+
+    It holds no secret: a file with one is refused before a study begins.
+    """
     try:
-        return scrubbed(file.read_text("utf-8", errors="replace"))
+        return file.read_text("utf-8", errors="replace")
     except OSError:
         return ""
 
