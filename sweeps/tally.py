@@ -29,7 +29,8 @@ class Glance:
 
     Attributes:
         counts: trials by state.
-        total: trials there will be at most; None when nobody knows.
+        total: trials there will be at most, those beside the search as they are proposed; None
+            when nobody knows.
         remaining: boundaries still to come at most; None when nobody knows.
         done: boundaries reported since this driver started.
         running: id, progress, last value, configuration of each running trial shown.
@@ -76,6 +77,7 @@ class Tally:
         self._ended: Counter[str] = Counter()
         self._open: dict[str, _Open] = {}
         self._boundaries = 0
+        self._beside = 0
         self._exhausted = False
         self._best: StudyBest | None = None
         self._best_line = best_line(StudyState())
@@ -102,8 +104,9 @@ class Tally:
         elif trial is not None:
             self._read_trial(state.trials[trial])
         self._exhausted = state.exhausted is not None
-        if state.best is not self._best:
-            self._best, self._best_line = state.best, best_line(state)
+        self._beside = len(state.beside)
+        if state.selected != self._best:
+            self._best, self._best_line = state.selected, best_line(state)
 
     def _read(self, state: StudyState) -> None:
         self._told = True
@@ -111,7 +114,8 @@ class Tally:
         self._ended = Counter(t.state for t in state.trials.values() if t.ended)
         self._boundaries = max((t.boundaries for t in state.trials.values()), default=0)
         self._exhausted = state.exhausted is not None
-        self._best, self._best_line = state.best, best_line(state)
+        self._beside = len(state.beside)
+        self._best, self._best_line = state.selected, best_line(state)
 
     def _read_trial(self, record: TrialRecord) -> None:
         self._boundaries = max(self._boundaries, record.boundaries)
@@ -128,7 +132,7 @@ class Tally:
         if spec.trial_limit is None and not self._exhausted:
             return None
         open_ones = sum(t.boundaries - t.boundary for t in self._open.values())
-        begun = len(self._open) + self._ended.total()
+        begun = len(self._open) + self._ended.total() - self._beside
         to_come = 0 if self._exhausted else max(0, (spec.trial_limit or 0) - begun)
         return open_ones + to_come * self._boundaries
 
@@ -154,7 +158,7 @@ class Tally:
         )
         return Glance(
             counts=dict(counts),
-            total=spec.trial_limit,
+            total=None if spec.trial_limit is None else spec.trial_limit + self._beside,
             remaining=self.remaining_boundaries(spec),
             done=done,
             best=self._best_line,

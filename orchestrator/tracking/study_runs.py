@@ -40,7 +40,7 @@ class StudyRuns:
     def __init__(self, spec: SweepSpec, tracker: Tracker, past: Iterable[Event] = ()) -> None:
         self._spec = spec
         self._tracker = tracker
-        self._origin: dict[str, str] = {}
+        self._proposed: dict[str, TrialProposed] = {}
         self._config: dict[str, Config] = {}
         self._best: dict[str, Reported] = {}
         self._last: dict[str, Reported] = {}
@@ -84,7 +84,7 @@ class StudyRuns:
     def _fold(self, event: Event) -> None:
         match event:
             case TrialProposed():
-                self._origin[event.trial] = event.origin
+                self._proposed[event.trial] = event
             case SegmentStarted():
                 self._config[event.trial] = event.config
             case Reported():
@@ -119,7 +119,9 @@ class StudyRuns:
     def _tell_exploit(self, event: Decided) -> None:
         if event.trial not in self._open:
             return
-        values = {"pbt/donor": event.donor, "pbt/boundary": event.boundary}
+        values: dict[str, Any] = {}
+        if event.donor != event.trial:  # else it goes on by its own schedule
+            values = {"pbt/donor": event.donor, "pbt/boundary": event.boundary}
         self._tracker.log(
             event.trial, values | _config_values(event.config or {}), self._step(event.trial)
         )
@@ -154,15 +156,20 @@ class StudyRuns:
     def _full(self, trial: str, config: Config) -> dict[str, Any]:
         """Return all that the trial is trained with: training arguments on top, task below."""
         searched = {name: value for name, value in config.items() if not name.startswith("task.")}
+        proposed = self._proposed.get(trial)
+        own = {} if proposed is None or proposed.seed is None else {"seed": proposed.seed}
+        repeats = {} if proposed is None or not proposed.repeats else {"repeats": proposed.repeats}
         return {
             **self._spec.training_for(config),
             **searched,
+            **own,
             "task": self._spec.task_for(config).model_dump(mode="json"),
             "sweep": {
                 "study": self._spec.name,
                 "method": self._spec.method,
                 "trial": trial,
-                "origin": self._origin.get(trial, ""),
+                "origin": "" if proposed is None else proposed.origin,
+                **repeats,
                 "searched": sorted(config),
             },
         }

@@ -41,7 +41,6 @@ class TinyTask:
 
     tokenizer = None
     labels = ("low", "high")
-    test_dataset = None
 
     def __init__(
         self,
@@ -50,10 +49,12 @@ class TinyTask:
         rows: int = 40,
         model: Callable[[BertConfig], Any] = BertForSequenceClassification,
         metrics: Callable[[Any], dict[str, float]] | None = None,
+        test_rows: int = 0,
     ) -> None:
         self.overrides = dict(spec.model_config_overrides)
         self.train_dataset = Rows(rows, 1)
         self.eval_dataset = Rows(20, 2)
+        self.test_dataset = Rows(test_rows, 3) if test_rows else None
         self.collator = default_data_collator
         self._model = model
         self.compute_metrics = metrics or accuracy

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from search_spaces import SpecError
-from tests.search_spaces.files import PBT, RANDOM, TASK, read, spec
+from tests.search_spaces.files import GRID, PBT, RANDOM, TASK, read, spec
 
 WANDB = f"""
 program: train.py
@@ -112,6 +112,19 @@ def test_whole_ends_make_whole_numbers_and_others_do_not(tmp_path: Path) -> None
 def test_a_searched_name_wins_over_its_constant_with_a_note(tmp_path: Path) -> None:
     sweep = read(tmp_path, RANDOM, "training_arguments.learning_rate=2e-5")
     assert any("searched and constant: learning_rate" in note for note in sweep.notes)
+
+
+def test_a_grid_trains_the_default_configuration_beside_it_only_if_it_says_so(
+    tmp_path: Path,
+) -> None:
+    silent = read(tmp_path, GRID)
+    assert not silent.spec.tries_default and silent.notes == ()
+    asked = read(tmp_path, GRID, "default_first=true")
+    assert asked.spec.tries_default
+    assert [note for note in asked.notes if "trained beside the grid, one trial more" in note]
+    assert not read(tmp_path, GRID, "default_first=false").spec.tries_default
+    assert read(tmp_path, RANDOM).spec.tries_default
+    assert not read(tmp_path, RANDOM, "default_first=false").spec.tries_default
 
 
 def test_force_lets_nonsense_through_with_a_note_but_nothing_impossible(tmp_path: Path) -> None:

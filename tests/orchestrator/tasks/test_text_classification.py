@@ -111,6 +111,22 @@ def test_rows_are_ready_for_the_collator_and_know_their_length(
     assert batch["labels"].dtype == torch.int64
 
 
+@pytest.mark.parametrize(("labels", "hidden"), [((0, 1), -1), ((0.5, 1.5), -1.0)])
+def test_a_test_split_whose_labels_are_hidden_counts_as_none_and_is_said_to(
+    spec: Callable[..., TaskSpec], write_jsonl: Write, tmp_path: Path, labels: Any, hidden: Any
+) -> None:
+    made = spec(labels)
+    files = {name: paths[0] for name, paths in made.dataset.data_files.items()}
+    files["test"] = write_jsonl("test.jsonl", sentences(6, (hidden, hidden)))
+    splits = {"train": "train", "validation": "validation", "test": "test"}
+    made = spec(labels, dataset={"data_files": files, "splits": splits})
+    task = make_task(made, tmp_path / "c", 1)
+    prepared = task.prepare()
+    assert task.test_dataset is None and "test" not in prepared.rows
+    assert any("the labels of the test split are hidden (all -1)" in n for n in prepared.notes)
+    assert make_task(made, tmp_path / "c", 1).prepare().notes == prepared.notes, "from the cache"
+
+
 def test_texts_are_cut_to_max_length_and_a_note_says_how_many(
     spec: Callable[..., TaskSpec], tmp_path: Path
 ) -> None:

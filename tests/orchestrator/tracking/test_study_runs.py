@@ -195,3 +195,24 @@ def test_no_tracker_takes_everything_and_says_nothing(tmp_path: Path) -> None:
     runs.log_best_model(tmp_path, "t0", 0.5, CONFIG)
     NoTracker().log("t0", {}, 1)
     assert NoTracker().close(1) == ()
+
+
+def test_a_run_beside_the_search_has_its_own_seed_and_says_what_it_repeats(tmp_path: Path) -> None:
+    changed = {**CONFIG, "learning_rate": 1e-5}
+    tracker = told(
+        tmp_path,
+        TrialProposed(
+            trial="replay-001", number=1, config=CONFIG, origin="replay", boundaries=2, epochs=2.0,
+            seed=99, repeats="t0", schedule=[(1, changed)],
+        ),
+        started("replay-001"),
+        reported("replay-001", 1, 0.5),
+        Decided(
+            trial="replay-001", boundary=1, action="exploit", donor="replay-001", config=changed
+        ),
+    )  # fmt: skip
+    (_, run), (_, trial, values, step) = tracker.calls
+    assert run.config["seed"] == 99
+    assert (run.config["sweep"]["origin"], run.config["sweep"]["repeats"]) == ("replay", "t0")
+    assert (trial, step) == ("replay-001", 10)
+    assert values["config/learning_rate"] == 1e-5 and "pbt/donor" not in values
