@@ -129,7 +129,7 @@ def _metadata(result: StudyResult, best: StudyBest, task: TaskSpec) -> dict[str,
     look = state.test_of(best.checkpoint)
     if look is not None and look.value is not None:
         figures.append((look.split, look.value))
-    results = [
+    results: list[dict[str, Any]] = [
         {
             "task": {"type": "text-classification"},
             "dataset": {**about, "split": split},

@@ -141,8 +141,12 @@ def test_no_module_is_unfinished(path):
             {"ray", "torch", "transformers"},
         ),
         ("sweeps.cli", {"ray", "torch", "transformers", "datasets", "optuna", "wandb", "numpy"}),
+        (
+            "sweeps.reporting, sweeps.report.optuna_storage, optuna.importance",
+            {"ray", "torch", "transformers", "datasets", "wandb"},
+        ),
     ],
-    ids=["language", "deciders", "command line"],
+    ids=["language", "deciders", "command line", "report"],
 )
 def test_importing_loads_no_heavy_library(modules, absent):
     code = f"import sys, {modules}\nprint(*sorted({absent!r} & set(sys.modules)))"

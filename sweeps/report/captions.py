@@ -24,7 +24,16 @@ from sweeps.report.model import (
 )
 from sweeps.report.repetition import Lineage, Repetition, Stretch
 from sweeps.report.statistics import FEWEST_FOR_INTERVAL
-from sweeps.report.wording import differs, epochs_each, figure, listed, sentence, spread, stands
+from sweeps.report.wording import (
+    differs,
+    epochs_each,
+    epochs_text,
+    figure,
+    listed,
+    sentence,
+    spread,
+    stands,
+)
 from sweeps.text import config_text, count, duration, setting, short_names
 
 _TENTH = 0.1
@@ -49,10 +58,10 @@ def of_report(
 def _budget(methods: Sequence[Method]) -> str:
     low, high = spread([epochs_each(m) for m in methods])
     if len(methods) == 1:
-        return f"{sentence(methods[0].label)} trained {figure(high)} epochs a repetition."
+        return f"{sentence(methods[0].label)} trained {epochs_text(high)} a repetition."
     if differs(low, high):
         return f"Unequal budgets: from {figure(low)} to {figure(high)} epochs a repetition."
-    return f"Equal budgets: {figure(high)} epochs a repetition, within 5 %."
+    return f"Equal budgets: {epochs_text(high)} a repetition, within 5 %."
 
 
 def _best_so_far(methods: Sequence[Method], axis: str, metric: Metric) -> str:
@@ -70,7 +79,7 @@ def _best_so_far(methods: Sequence[Method], axis: str, metric: Metric) -> str:
     order = sorted(values.items(), key=lambda item: sign * item[1])
     told = listed([f"{label} {figure(value)}" for label, value in order])
     device = next(iter(methods)).cost.device.upper()
-    spent = {"epochs": f"{figure(at)} epochs"}.get(axis, duration(at))
+    spent = {"epochs": epochs_text(at)}.get(axis, duration(at))
     kind = {"device_s": f" of {device} time", "wall_s": " of wall time"}.get(axis, "")
     most = "the most that every method spent" if len(bands) > 1 else "all that was spent"
     text = f"Best validation {metric.label} after {spent}{kind}, {most}: {told}."

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from sweeps.model_card import escaped
 from sweeps.report.model import AXES, Band, Method, Metric, Pair, Report, Summary
 from sweeps.report.repetition import Config, Cost, Finalist, Retrained, Stretch
-from sweeps.report.wording import figure, sentence
+from sweeps.report.wording import epochs_text, figure, sentence
 from sweeps.text import config_text, count, duration
 
 BEST_SHOWN = 10
@@ -301,7 +301,7 @@ def _beside(cost: Cost | None) -> str:
     """What trials beside the search cost, which no budget counts."""
     if cost is None:
         return ""
-    return f" ({figure(cost.epochs)} epochs, {cost.device_s:,.0f} {cost.device.upper()} seconds)"
+    return f" ({epochs_text(cost.epochs)}, {cost.device_s:,.0f} {cost.device.upper()} seconds)"
 
 
 def _failures(report: Report) -> Iterator[str]:

@@ -22,8 +22,15 @@ ALPHA = 0.05
 
 
 def figure(value: float | None) -> str:
-    """A metric in four significant digits; `-` for None."""
-    return "-" if value is None else f"{value:.4g}"
+    """A number in four significant digits, or whole from 10,000 on; `-` for None."""
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
+
+
+def epochs_text(epochs: float) -> str:
+    """`1 epoch`, `2.5 epochs`."""
+    return f"{figure(epochs)} epoch{'' if epochs == 1 else 's'}"
 
 
 def listed(words: Sequence[str]) -> str:
@@ -168,7 +175,7 @@ def _budget(methods: Sequence[Method]) -> str:
     low, high = spread([epochs_each(m) for m in methods])
     if differs(low, high):
         return f"{figure(low)} to {figure(high)} epochs a repetition"
-    return f"{figure(high)} epochs a repetition"
+    return f"{epochs_text(high)} a repetition"
 
 
 def _shown(leader: Method, pairs: Sequence[Pair], n: int) -> str:

@@ -108,7 +108,7 @@ def test_a_test_value_that_is_not_finite_is_a_red_note():
 
 def test_one_trial_of_one_boundary_is_a_report_too():
     made = report(of(*trial(0, [0.8]), looked_at(0, 1, 0.75), DONE))
-    assert "reached test accuracy 0.75 at 1 epochs a repetition. No claim" in made.verdict.text
+    assert "reached test accuracy 0.75 at 1 epoch a repetition. No claim" in made.verdict.text
     assert made.methods[0].bands["epochs"].x == (1.0,)
     assert made.methods[0].captions["slices"].startswith("The best trial has")
 
