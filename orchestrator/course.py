@@ -120,7 +120,7 @@ class Course:
             self._finish(stopped if left else self._end)
         elif not work_left:
             self._finish(self._end)
-        elif not self._places.owe:
+        elif self._places.any_there and not self._places.owe:
             raise _stuck(self.concerned)
         return False
 
@@ -150,7 +150,7 @@ class Course:
             return StudyEnded(state="finished", reason=exhausted)
         if self.stopping:
             return StudyEnded(state="stopped", reason=self.stopping)
-        if open_trials and not self._places.owe:
+        if open_trials and self._places.any_there and not self._places.owe:
             raise _stuck(open_trials)
         return None
 

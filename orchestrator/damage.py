@@ -1,7 +1,8 @@
 """Which checkpoints that a study needs are damaged, before it goes on from them.
 
 Deletes and writes nothing: the losses are events for whoever has the study. Looked at are those
-that open trials stand on and the ones that the study may hand over or evaluate at its end.
+that open trials stand on or may copy, and the ones that the study may hand over or evaluate at its
+end.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from orchestrator.donors import possible_donors
 from orchestrator.events import CheckpointCommitted, CheckpointLost
 from orchestrator.manifest import CheckpointError, verify
 from orchestrator.results import StudyResult
@@ -20,7 +22,7 @@ from orchestrator.state import StudyState
 def damaged_checkpoints(
     study: StudyResult, state: StudyState | None = None
 ) -> list[CheckpointLost]:
-    """Checkpoints that trials would go on from, or that are the best, and do not verify.
+    """Checkpoints that trials would go on from or may copy, or that are the best: the damaged ones.
 
     Args:
         study: as it was read.
@@ -29,12 +31,14 @@ def damaged_checkpoints(
     Raises:
         CheckpointUnreadable: whether one is damaged cannot be told.
     """
-    state = state or StudyState.of(entry.event for entry in study.contents.entries)
+    history = [entry.event for entry in study.contents.entries]
+    state = state or StudyState.of(history)
     lost: list[CheckpointLost] = []
     checked: set[str] = set()
     while True:
         wanted = {best.checkpoint for best in (state.best, state.selected) if best is not None}
         wanted |= {state.standing(trial).checkpoint or "" for trial in state.open_trials}
+        wanted |= possible_donors(study.spec, [*history, *lost])
         wanted -= checked
         checked |= wanted
         commits = [

@@ -4,7 +4,8 @@ Decides nothing (the Dispatcher does) and knows nothing of sweep files and folde
 (`study.py` does). `start` brings Ray and the workers up in a thread (`ray_session.py`); they
 prepare the data, and what they say meanwhile waits until `open`, so nothing is written before the
 data was found usable. On a signal the journal is closed first, then the workers are ended by
-their process ids.
+their process ids. A study has one end: what happens after it, a signal or a lost cluster, does not
+make it an interrupted one.
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ from orchestrator.commands import Command
 from orchestrator.disk import disk_error, require_reserve
 from orchestrator.dispatch import Dispatcher
 from orchestrator.errands import Errand
-from orchestrator.errors import DiskFull, Interrupted, Unreachable
+from orchestrator.errors import DiskFull, StudyError
 from orchestrator.events import CheckpointCommitted, Event, StudyEnded
+from orchestrator.interruptions import by_signal, cluster_gone, folder_gone, mailbox_gone
 from orchestrator.journal import Journal
 from orchestrator.manifest import CheckpointError
+from orchestrator.onlookers import as_long_as_it_can
 from orchestrator.ray_session import Message, RaySession
 from orchestrator.retention import Retention
 from orchestrator.sampler_process import Answer, open_searcher
@@ -36,6 +39,7 @@ from orchestrator.schedulers import make_scheduler
 from orchestrator.segment import Readiness
 from orchestrator.signals import Signals, name_of
 from orchestrator.state import StudyState
+from orchestrator.stop_request import stop_request
 from orchestrator.workers import Workers
 from search_spaces import SweepSpec
 
@@ -78,21 +82,23 @@ class Driver:
         self.state = StudyState()
         self._cache = cache
         self._make_rank = make_rank
-        self._on_event = on_event
-        self._on_notice = on_notice
+        self._on_event = as_long_as_it_can(on_event)
+        self._on_notice = as_long_as_it_can(on_notice)
         self._lock = threading.RLock()
         self._woken = threading.Event()
         self._error: BaseException | None = None
-        self._waiting = self._closed = self._is_gone = False
+        self._begun = self._is_over = self._closing = self._closed = self._is_gone = False
         self._began = 0.0
         self._journal: Journal | None = None
         self._let_go: Callable[[], None] = lambda: None
         self._tracking: Any = None
+        self._untold: StudyEnded | None = None  # to the trackers: whoever waits does it
         self._signals = Signals(self._signalled, self._kill_all)
         self._ray = RaySession(spec, address, self._context, self._receive, self._ray_is_over)
-        self._workers = Workers(folder, on_notice, self._ray.answers)
+        self._workers = Workers(folder, self._on_notice, self._ray.answers)
         self._searcher = open_searcher(spec)
         self._deleting = ThreadPoolExecutor(1, thread_name_prefix="delete")
+        self._scrub_logs: Callable[[], None] = lambda: None
 
     # The life of a study, in the caller's thread ------------------------------------------
 
@@ -106,7 +112,9 @@ class Driver:
     def signals(self) -> contextlib.AbstractContextManager[None]:
         """Hold SIGINT, SIGTERM and SIGUSR1: they end the study, a second one the process at once.
 
-        Before `wait` they interrupt whatever the caller does; nothing is written then.
+        Before `open` they interrupt whatever the caller does, and nothing is written; from then on
+        they are noted, and `wait` ends by them. A study that is over already, or being closed, has
+        ended as it has.
         """
         return self._signals.held()
 
@@ -149,6 +157,8 @@ class Driver:
         """
         from orchestrator.tracking.service import make_tracking
 
+        self._begun = True
+        self._signals.take()  # again: Ray has put its own handler for SIGTERM in between
         with self._lock:
             self._raise_error()  # Ray may have gone since `ready`
             self._journal = journal
@@ -199,27 +209,36 @@ class Driver:
             Interrupted: by a signal; the journal says so.
             StudyError: it cannot go on.
         """
-        self._waiting = True
-        self._signals.take()  # again: Ray has put its own handler for SIGTERM in between
         while not self._woken.wait(_POLL_S):
             gone = self._ray.is_gone()  # asks the network: reports must not wait for that
-            self._guarded(functools.partial(self._watch_over, gone))
+            unheard = not gone and self._ray.has_lost_mailbox()
+            self._guarded(functools.partial(self._watch_over, gone, unheard))
         if self._signals.number is not None:
-            self._interrupt(self._signals.number)
-        self._raise_error()
+            self._guarded(functools.partial(self._interrupt, self._signals.number))
+        if not self._is_over:  # else it has come to its end, whatever happened after
+            self._raise_error()
+        self._tell_end()
 
-    def _watch_over(self, cluster_is_gone: bool) -> None:
+    def _watch_over(self, cluster_is_gone: bool, workers_hear_nothing: bool) -> None:
         """End the study while it can still be recorded: at low water, or when it was taken over."""
-        if self._journal is None:
+        if self._journal is None or self._is_over:
             return
         self._journal.check()
         self._workers.watch_memory()
         if cluster_is_gone:
             self._end_without_cluster()
+        if workers_hear_nothing:
+            self._end_without_mailbox()
+        try:
+            self._look_at_folder()
+        except OSError as error:
+            raise folder_gone(self.folder, error) from error
+
+    def _look_at_folder(self) -> None:
         try:
             require_reserve(self.folder)
         except DiskFull:
-            self._record([StudyEnded(state="interrupted", reason="the disk is almost full")])
+            self._break_off("the disk is almost full")
             raise
         self._watch_budget()
         if stop_request(self.folder).exists():
@@ -234,24 +253,64 @@ class Driver:
                 self.dispatcher.stop(limit, limit=True)
 
     def close(self) -> None:
-        """End everything that was started; the journal first. May be called at any point."""
-        over = self._journal is not None and self.state.state in ("finished", "failed", "stopped")
+        """End everything that was started; the journal first. May be called at any point.
+
+        What cannot be ended is said, and the rest is ended all the same: how the study ended
+        stays what the caller is told. A first signal meanwhile only makes it hurry.
+        """
+        self._closing = True
+        over = self._is_over
+        with contextlib.ExitStack() as steps:  # last in, first out; none is left out
+            for step in (
+                functools.partial(self._leave_ray, released=over),
+                lambda: self._scrub_logs(),
+                self._let_go,
+                functools.partial(self._end_deleting, over),
+                self._close_tracking,
+                self._look_for_ray,
+                *(() if over else (self._workers.end,)),
+                self._searcher.close,
+                self._close_journal,
+            ):
+                steps.callback(self._attempt, step)
+
+    def _attempt(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Exception as error:
+            self._on_notice(
+                f"{self.folder}: not everything could be ended: {type(error).__name__}: {error}"
+            )
+
+    def _close_journal(self) -> None:
         with self._lock:
             self._closed = True
             journal, self._journal = self._journal, None
-            if journal is not None:
-                journal.close()
-        self._searcher.close()
-        if not over:
-            self._workers.end()
-        if self._tracking is not None:
-            self._tracking.close(_HURRIED_CLOSE_S if self._signals.number else None)
-        self._deleting.shutdown()
-        self._let_go()
+        if journal is not None:
+            journal.close()
+
+    def _look_for_ray(self) -> None:
+        self._is_gone = self._is_gone or not self._ray.answers()
+
+    def _close_tracking(self) -> None:
+        tracking, self._tracking = self._tracking, None
+        if tracking is None:
+            return
+        self._scrub_logs = tracking.scrub
+        if self._untold is not None:  # a study that has ended, and whose driver did not get so far
+            tracking.observe(self._untold)
+        tracking.close(_HURRIED_CLOSE_S if self._signals.number else None, gone=self._is_gone)
+
+    def _end_deleting(self, over: bool) -> None:
+        """Wait for what is being deleted; in a hurry for nothing, a resume names it again."""
+        hurried = self._signals.number is not None and not over
+        self._deleting.shutdown(wait=not hurried, cancel_futures=hurried)
+
+    def _leave_ray(self, *, released: bool) -> None:
         if self._is_gone:
             self._ray.forget()
         else:
-            self._ray.leave(released=over)
+            self._ray.leave(released=released)
 
     # In Ray's thread ----------------------------------------------------------------------------
 
@@ -274,7 +333,7 @@ class Driver:
         """No worker runs any more, wherever the study stands."""
         if self._ray.was_told_to_end:
             return
-        if self._journal is not None and self.state.state != "running":  # the study is over
+        if self._is_over:
             return
         self._guarded(functools.partial(self._end_without_workers, error))
 
@@ -292,14 +351,16 @@ class Driver:
             self._journal.append(events)
         except OSError as error:
             raise disk_error(self.folder, error) from error
+        ends = [event for event in events if isinstance(event, StudyEnded)]
+        for end in ends:
+            if end.state != "interrupted":
+                self._is_over, self._untold = True, end
         for event in events:
             self._on_event(event, self.state)
-            if self._tracking is not None:
-                if isinstance(event, StudyEnded) and event.state != "interrupted":
-                    self._hand_over_best()
+            if self._tracking is not None and event is not self._untold:
                 self._tracking.observe(event)
-            if isinstance(event, StudyEnded):
-                self._woken.set()
+        if ends:
+            self._woken.set()
         for checkpoint in self._retention.unused():
             self._deleting.submit(self._delete, checkpoint)
 
@@ -323,6 +384,16 @@ class Driver:
             self.dispatcher.proposed(number, None)
         else:
             self.dispatcher.proposed(number, answer.config, answer.origin)
+
+    def _tell_end(self) -> None:
+        """Tell the trackers how the study ended.
+
+        Not under the lock: the best model goes first, and summing it may take seconds.
+        """
+        end, self._untold = self._untold, None
+        if self._tracking is not None and end is not None:
+            self._hand_over_best()
+            self._tracking.observe(end)
 
     def _hand_over_best(self) -> None:
         best = self.state.selected
@@ -363,35 +434,35 @@ class Driver:
         if self._error is not None:
             raise self._error
 
+    def _break_off(self, reason: str) -> None:
+        self._record([StudyEnded(state="interrupted", reason=reason)])
+
     def _end_without_cluster(self) -> None:
         self._is_gone = True
-        self._record([StudyEnded(state="interrupted", reason="its Ray cluster is gone")])
-        raise Unreachable(
-            f"{self.folder}: Ray at {self._ray.place} is gone; what was committed is kept.",
-            mend=f"go on with `sweep resume {self.folder}`, on any cluster that sees the folder.",
-        )
+        self._break_off("its Ray cluster is gone")
+        raise cluster_gone(self.folder, self._ray.place)
+
+    def _end_without_mailbox(self) -> None:
+        self._break_off("the process that carries its commands died")
+        raise mailbox_gone(self.folder, self._ray.place)
 
     def _interrupt(self, number: int) -> None:
-        reason = f"by {name_of(number)}"
-        self._guarded(lambda: self._record([StudyEnded(state="interrupted", reason=reason)]))
-        raise Interrupted(
-            number,
-            f"{self.folder}: interrupted {reason}; what was committed is kept.",
-            mend=f"go on with `sweep resume {self.folder}`.",
-        )
+        if self._is_over:  # it ended before the signal could end it
+            return
+        told = by_signal(self.folder, number, begun=True)
+        try:
+            self._break_off(f"by {name_of(number)}")
+        except StudyError as error:  # not written, and broken off all the same
+            raise told from error
+        raise told
 
     def _signalled(self, number: int) -> None:
         self._woken.set()
-        if not self._waiting:
-            raise Interrupted(number, f"interrupted by {name_of(number)} before the study began.")
+        if not (self._begun or self._closing):
+            raise by_signal(self.folder, number, begun=False)
 
     def _kill_all(self) -> None:
         try:
             self._workers.end()
         finally:
             self._ray.kill()
-
-
-def stop_request(folder: Path) -> Path:
-    """The file that asks the study's driver, wherever it runs, to stop at the next boundaries."""
-    return folder / "stop-requested"

@@ -26,6 +26,8 @@ from typing import Protocol
 
 import psutil
 
+from orchestrator.process_identity import machine
+
 LEASE_S = 60.0
 RENEW_S = 15.0
 WATCH_S = 20.0
@@ -60,7 +62,7 @@ class Holder:
         return cls(
             pid=os.getpid(),
             host=socket.gethostname(),
-            machine=_machine(),
+            machine=machine(),
             process_start=psutil.Process().create_time(),
             since=now,
             renewed=now,
@@ -81,7 +83,7 @@ class Holder:
     @property
     def is_dead(self) -> bool:
         """Whether the process is known to have ended: it ran on this machine and does not now."""
-        if not self.machine or self.machine != _machine():
+        if not self.machine or self.machine != machine():
             return False
         try:
             return abs(psutil.Process(self.pid).create_time() - self.process_start) > 1.0
@@ -301,12 +303,3 @@ def _is_fresh(holder: Holder) -> bool:
 def _words(record: bytes) -> str:
     holder = Holder.decode(record)
     return UNKNOWN if holder is None else str(holder)
-
-
-def _machine() -> str:
-    """What is equal for two processes only if process ids mean the same to both."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return ""

@@ -59,9 +59,14 @@ class Places:
         del self._places[worker]
 
     @property
+    def any_there(self) -> bool:
+        """Whether there is a worker; all may be lost."""
+        return bool(self._places)
+
+    @property
     def all_stand(self) -> bool:
-        """Whether there is a worker and none of them is at anything."""
-        return bool(self._places) and all(place.standing for place in self)
+        """Whether none of the workers is at anything; so it is when there are none."""
+        return all(place.standing for place in self)
 
     @property
     def evaluating(self) -> list[Evaluation]:

@@ -57,6 +57,7 @@ class RaySession:
         self._processes: set[psutil.Process] = set()
         self._presence: Any = None
         self._mailbox: Any = None
+        self._its_death: Any = None
         self._up = threading.Event()
         self._told_to_end = threading.Event()
         self._idle = threading.Event()
@@ -80,6 +81,12 @@ class RaySession:
     def introduce(self, tracker: Any) -> None:
         """Give workers the study's tracker client, from their next trial on."""
         self._mailbox.introduce.remote(tracker)
+
+    def has_lost_mailbox(self) -> bool:
+        """Whether what is sent reaches no worker any more; returns at once."""
+        from orchestrator.mailbox import is_dead
+
+        return self._its_death is not None and is_dead(self._its_death)
 
     def is_gone(self) -> bool:
         """Whether the cluster has not answered for ten seconds."""
@@ -149,14 +156,12 @@ class RaySession:
 
         join_ray(self._address)
         self._presence = Presence(self._address)
-        import ray
-
-        from orchestrator.mailbox import Mailbox
+        from orchestrator.mailbox import open_mailbox
         from orchestrator.tune_adapter import run_workers
 
         count = slots(self._spec)
         self.gpus = gpus_of_a_trial(self._spec)
-        self._mailbox = ray.remote(num_cpus=0)(Mailbox).remote()
+        self._mailbox, self._its_death = open_mailbox()
         self._note_processes()
         self._up.set()
         if not self._told_to_end.is_set():

@@ -75,6 +75,15 @@ class Retention:
             del self._kept[checkpoint.trial][checkpoint.path]
         return unused
 
+    def donors(self) -> set[str]:
+        """Paths of kept checkpoints that the scheduler may still hand to a receiver."""
+        return {
+            path
+            for kept in self._kept.values()
+            for path, checkpoint in kept.items()
+            if self._scheduler.keeps(checkpoint.trial, checkpoint.boundary)
+        }
+
     def _references(self, record: TrialRecord) -> set[str]:
         used = {record.best.checkpoint} if record.best else set()
         # Of all that were committed, most of which are deleted by now, those that stand.

@@ -8,7 +8,7 @@ The child is a plain interpreter that is given one pipe, not a `multiprocessing`
 would run the user's main module again. It ignores Ctrl-C, which the terminal sends to the whole
 process group, and ends when its pipe closes or its parent is gone. A proposal is a function of
 what was observed before it was asked for, so a child that died is replaced, once, by replaying
-what it was sent.
+what it was sent. One that does not answer for long is ended, and so is one that died.
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ OnReady = Callable[[Answer], None]
 _OF_CONCERN = (TrialProposed, Reported, TrialEnded)
 _RESTARTS = 1
 _PARENT_CHECK_S = 1.0
+_PATIENCE_S = 900.0
+"""How long one proposal may take; a fit takes seconds, on a machine that swaps many times that."""
+_LOOK_S = 1.0
 _TAIL_CHARACTERS = 2000
 _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
@@ -99,19 +102,35 @@ class InlineSearcher(OpenSearcher):
 class SamplerProcess(OpenSearcher):
     """A searcher in a child process, which starts here and ends with `close` or with us.
 
-    A child that dies is started once more; when that one dies too, or the searcher raises,
-    `on_ready` gets a StudyError. Nobody ever waits for a dead child.
+    A child that dies, or thinks for too long, is started once more; when that one dies too or
+    cannot be started, or the searcher raises, `on_ready` gets a StudyError. Nobody ever waits for
+    a dead child.
+
+    Args:
+        spec: the sweep.
+        patience_s: how long one proposal may take.
+
+    Raises:
+        StudyError: the child cannot be started.
     """
 
-    def __init__(self, spec: SweepSpec) -> None:
+    def __init__(self, spec: SweepSpec, *, patience_s: float = _PATIENCE_S) -> None:
         self._spec = spec
+        self._patience_s = patience_s
+        self._thinking_since = time.monotonic()
         self._lock = threading.Lock()
         self._sent: list[Event | int] = []
         self._waiting: dict[int, OnReady] = {}
         self._restarts = 0
         self._closed = False
         self._broken: StudyError | None = None
-        self._child = _Child(spec, self._received, self._died)
+        try:
+            self._child = self._make_child()
+        except OSError as error:
+            raise _error(f"its process cannot be started: {error}") from error
+
+    def _make_child(self) -> _Child:
+        return _Child(self._spec, self._received, self._died, self._is_overdue)
 
     @property
     def pid(self) -> int:
@@ -132,6 +151,8 @@ class SamplerProcess(OpenSearcher):
                 return
             broken = self._broken
             if broken is None:
+                if not self._waiting:
+                    self._thinking_since = time.monotonic()
                 self._waiting[number] = on_ready
                 self._sent.append(number)
                 self._child.send(number)
@@ -149,6 +170,7 @@ class SamplerProcess(OpenSearcher):
         """An answer came; a text is the traceback of what the searcher raised."""
         with self._lock:
             on_ready = self._waiting.pop(number, None)
+            self._thinking_since = time.monotonic()
         if on_ready is not None:
             on_ready(_error(answer) if isinstance(answer, str) else answer)
 
@@ -158,15 +180,27 @@ class SamplerProcess(OpenSearcher):
                 return
             if self._restarts < _RESTARTS:
                 self._restarts += 1
-                self._child = _Child(self._spec, self._received, self._died)
-                for message in self._sent:
-                    if not isinstance(message, int) or message in self._waiting:
-                        self._child.send(message)
-                return
+                try:
+                    self._replace_child()
+                    return
+                except OSError as error:
+                    how += f"; another one cannot be started: {error}"
             self._broken = broken = _error(how)
             waiting, self._waiting = list(self._waiting.values()), {}
         for on_ready in waiting:
             on_ready(broken)
+
+    def _replace_child(self) -> None:
+        self._child = self._make_child()
+        self._thinking_since = time.monotonic()
+        for message in self._sent:
+            if not isinstance(message, int) or message in self._waiting:
+                self._child.send(message)
+
+    def _is_overdue(self) -> bool:
+        with self._lock:
+            thinks_for = time.monotonic() - self._thinking_since
+            return bool(self._waiting) and thinks_for > self._patience_s
 
 
 class _Child:
@@ -177,9 +211,12 @@ class _Child:
         spec: SweepSpec,
         received: Callable[[int, Any], None],
         died: Callable[[str], None],
+        is_overdue: Callable[[], bool],
     ) -> None:
         self._received = received
         self._died = died
+        self._is_overdue = is_overdue
+        self._was_overdue = False
         self._outbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._ours, theirs = Pipe()
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by _read
@@ -216,6 +253,10 @@ class _Child:
     def _read(self) -> None:
         try:
             while True:
+                while not self._ours.poll(_LOOK_S):
+                    if self._is_overdue():
+                        self._was_overdue = True
+                        raise EOFError
                 self._received(*self._ours.recv())
         except (EOFError, OSError):
             how = self._how_it_died()
@@ -231,7 +272,10 @@ class _Child:
         end = self._log.seek(0, os.SEEK_END)
         self._log.seek(max(0, end - _TAIL_CHARACTERS))
         tail = self._log.read().decode("utf-8", "replace").strip()
-        return f"its process ended with status {status}" + (f":\n{tail}" if tail else "")
+        how = f"its process ended with status {status}"
+        if self._was_overdue:
+            how = "its process did not answer in time and was ended"
+        return how + (f":\n{tail}" if tail else "")
 
 
 def open_searcher(spec: SweepSpec) -> OpenSearcher:

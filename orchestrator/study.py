@@ -18,7 +18,7 @@ from orchestrator import disk
 from orchestrator.budgets import running_seconds
 from orchestrator.checkpoints import remove_orphans, remove_remnants
 from orchestrator.damage import damaged_checkpoints
-from orchestrator.driver import Driver, OnEvent, OnNotice, stop_request
+from orchestrator.driver import Driver, OnEvent, OnNotice
 from orchestrator.errands import Errand, no_test_split, resuming
 from orchestrator.errors import StudyError, StudyUnreadable, Unfit
 from orchestrator.events import (
@@ -35,6 +35,7 @@ from orchestrator.provenance import host, versions
 from orchestrator.results import SPECIFICATION, SWEEP_FILE, StudyResult, read_study
 from orchestrator.segment import Readiness
 from orchestrator.state import StudyState
+from orchestrator.stop_request import forget_stop, stop_asked_at, stop_request
 from orchestrator.study_folder import (
     beginning,
     make_storage,
@@ -183,6 +184,7 @@ def take_up(
     """
     before = read_study(folder)
     errand_for(before)
+    asked_at = stop_asked_at(folder)
     with contextlib.ExitStack() as exits:
         lock = StudyLock(folder, floor=before.contents.epoch, on_notice=on_notice)
         exits.callback(lock.release)
@@ -193,7 +195,7 @@ def take_up(
         lock.check()  # reading took a while, and what follows deletes
         remove_remnants(folder)
         remove_orphans(folder, _named(past))
-        stop_request(folder).unlink(missing_ok=True)
+        forget_stop(folder, asked_at)
         cache = folder.parent / CACHE
         driver = Driver(
             spec,

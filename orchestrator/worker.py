@@ -36,6 +36,7 @@ from orchestrator.commands import (
     Train,
 )
 from orchestrator.errors import DiskFull, TrialError
+from orchestrator.process_identity import this_process
 from orchestrator.segment import BoundaryReport, Evaluation, Readiness, Segment
 from orchestrator.tasks.errors import TaskError
 from search_spaces import SweepSpec
@@ -101,7 +102,8 @@ class TrialWorker(Trainable):
         except Exception as error:
             log = traceback.format_exc()
             text = f"{type(error).__name__}: {error}"
-            self._tell("unusable", pid=os.getpid(), node=_node(), text=text, log=log)
+            about = {"pid": os.getpid(), "node": _node(), "process": this_process()}
+            self._tell("unusable", **about, text=text, log=log)
 
     def _set_up(self, context: WorkerContext) -> None:
         if context.working_folder.is_dir():
@@ -117,6 +119,7 @@ class TrialWorker(Trainable):
             "ready",
             pid=os.getpid(),
             node=_node(),
+            process=this_process(),
             address=self._address,
             readiness=dataclasses.asdict(readiness),
         )

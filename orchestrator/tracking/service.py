@@ -8,6 +8,7 @@ start, not its death (Ray starts it again, and its outboxes go on with what they
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -143,10 +144,13 @@ class Tracking:
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             self._say_failed(error)
 
-    def close(self, timeout_s: float | None = None) -> None:
+    def close(self, timeout_s: float | None = None, *, gone: bool = False) -> None:
         """Send what is left, say what could not be sent and where it is, and end the process.
 
+        Call `scrub` after; it may wait until nobody waits for the study's folder.
+
         Args:
+            gone: the cluster is not there any more, and the process with it: nobody is called.
             timeout_s: waits no longer, whatever is left. None: as long as lines get through, but
                 at most `CLOSE_S` for one that does not (`MODEL_UPLOAD_S` when a model was handed
                 over); a backend that is known to be down is not waited for.
@@ -155,19 +159,30 @@ class Tracking:
         deadline = time.monotonic() + (
             LONGEST_CLOSE_S + CLOSE_S if timeout_s is None else timeout_s
         )
-        words = list(self._queue.close(quiet_s))
-        left = max(0.0, deadline - time.monotonic())
-        try:
-            words += ray.get(self._service.close.remote(min(quiet_s, left)), timeout=left)
-        except (GetTimeoutError, RayError):
-            words.append(
-                "tracking: its process did not end in time; what it had not sent is kept in "
-                f"{self._folder}; {LATER}."
-            )
-        ray.kill(self._service, no_restart=True)
-        scrub_logs(self._folder)
+        words = list(self._queue.close(0.0 if gone else quiet_s))
+        words += self._lost() if gone else self._end_process(quiet_s, deadline)
         for word in words:
             self._on_notice(word)
+
+    def scrub(self) -> None:
+        """Take secrets out of the trackers' own logs, once their process has ended."""
+        scrub_logs(self._folder)
+
+    def _end_process(self, quiet_s: float, deadline: float) -> list[str]:
+        left = max(0.0, deadline - time.monotonic())
+        try:
+            words = ray.get(self._service.close.remote(min(quiet_s, left)), timeout=left)
+        except (GetTimeoutError, RayError):
+            words = self._lost()
+        with contextlib.suppress(RayError, RuntimeError, ValueError):  # it has died by itself
+            ray.kill(self._service, no_restart=True)
+        return list(words)
+
+    def _lost(self) -> list[str]:
+        return [
+            "tracking: its process did not end in time; what it had not sent is kept in "
+            f"{self._folder}; {LATER}."
+        ]
 
     def _send(self, calls: Sequence[Call]) -> None:
         for word in ray.get(self._service.put_and_listen.remote(calls)):

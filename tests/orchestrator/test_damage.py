@@ -127,3 +127,17 @@ def test_what_a_receiver_falls_back_to_when_its_donors_is_damaged_is_verified_to
     assert named(study) == []  # nobody stands there
     spoil(study, "0001", 1)
     assert named(study) == [("0001", 1), ("0000", 1)]
+
+
+def test_a_donors_checkpoint_is_verified_when_the_donor_has_left_it_behind(tmp_path: Path) -> None:
+    world = World(population(2, synchronous=False), lambda trial, config, at: at - 0.1 * int(trial))
+    world.ready("a", "b")
+    for worker in ("a", "b"):
+        world.take(worker)
+    for _ in range(3):
+        world.boundary("a")
+        world.take("a")
+    study = read_as(tmp_path, world)
+    assert study.state.standing("0000").boundary == 3
+    spoil(study, "0000", 1)
+    assert named(study) == [("0000", 1)], "0001 is still to come to boundary 1 and would copy it"

@@ -488,3 +488,50 @@ def test_a_worker_that_dies_with_an_old_commit_does_not_hit_the_trial_that_anoth
     assert world.state.trials["0000"].state == "running"
     world.run("w1")
     assert world.state.trials["0000"].state == "finished"
+
+
+# Without workers --------------------------------------------------------------------------
+
+
+def test_a_study_that_lost_its_workers_can_be_stopped() -> None:
+    world = World(sweep())
+    world.ready("a", "b")
+    world.take("a")
+    world.lose("a")
+    world.lose("b")
+    assert not world.dispatcher.over
+    world.dispatcher.stop("by `sweep stop`")
+    assert (world.state.state, world.state.reason) == ("stopped", "by `sweep stop`")
+
+
+def test_a_study_whose_last_trial_ends_with_its_worker_is_over() -> None:
+    world = World(sweep(run_cap=1))
+    world.ready("a")
+    world.take("a")
+    world.boundary("a")
+    world.fail("a", usable=False)
+    assert world.state.state == "finished"
+
+
+def test_a_study_that_lost_its_workers_waits_for_others_as_long_as_there_is_work() -> None:
+    world = World(sweep())
+    world.ready("a")
+    world.take("a")
+    world.boundary("a")
+    world.lose("a")
+    assert not world.dispatcher.over
+    world.ready("a")
+    world.run("a")
+    assert world.state.state == "finished"
+
+
+def test_a_study_that_is_stopped_between_a_question_and_its_answer_ends_after_the_answer() -> None:
+    world = World(sweep())
+    asked: list[int] = []
+    world.dispatcher._propose = asked.append
+    world.ready("a")
+    world.lose("a")
+    world.dispatcher.stop("by `sweep stop`")
+    assert not world.dispatcher.over
+    world.dispatcher.proposed(asked[0], {"learning_rate": 0.5})
+    assert world.state.state == "stopped"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.donors import possible_donors
 from orchestrator.events import (
     CheckpointCommitted,
     CheckpointLost,
@@ -156,7 +157,7 @@ def test_a_population_killed_and_then_damaged_anywhere_never_copies_a_deleted_ch
         state = StudyState.of([*first.journal, StudyResumed()])
         for path in {state.standing(trial).checkpoint for trial in state.open_trials} - {None}:
             disk = first.disk - {path}
-            resumed = [StudyResumed(), *found_lost(first.journal, disk)]
+            resumed = [StudyResumed(), *found_lost(spec, first.journal, disk)]
             second = World(spec, values(seed), history=first.journal, resumed=resumed, disk=disk)
             second.ready("a", "b")
             second.run("a", "b")
@@ -165,13 +166,26 @@ def test_a_population_killed_and_then_damaged_anywhere_never_copies_a_deleted_ch
             assert best is not None and best.checkpoint in second.disk, (cut, path)
 
 
-def found_lost(history: list[Event], disk: set[str]) -> list[Event]:
+@pytest.mark.parametrize("synchronous", [True, False], ids=["synchronous", "asynchronous"])
+def test_whoever_may_still_be_copied_is_on_disk(synchronous: bool) -> None:
+    """Else a resume would look for what was deleted, and take it for damaged."""
+    spec = population(4, synchronous=synchronous, quantile_fraction=0.5)
+    for seed in range(3):
+        whole = lived(spec, seed, 10**9, deletes_first=True)
+        for cut in range(4, len(whole.journal), 2):
+            world = lived(spec, seed, cut, deletes_first=True)
+            assert possible_donors(spec, world.journal) <= world.disk, (seed, cut)
+            assert found_lost(spec, world.journal, world.disk) == [], (seed, cut)
+
+
+def found_lost(spec: SweepSpec, history: list[Event], disk: set[str]) -> list[Event]:
     """What a resume finds gone: as `damaged_checkpoints` does, by names alone."""
     state = StudyState.of([*history, StudyResumed()])
     lost: list[Event] = []
     while True:
         wanted = {state.standing(trial).checkpoint for trial in state.open_trials}
         wanted |= {state.best.checkpoint} if state.best else set()
+        wanted |= possible_donors(spec, [*history, *lost])
         found = [
             CheckpointLost(trial=c.trial, boundary=c.boundary, path=c.path, reason="gone")
             for record in state.trials.values()

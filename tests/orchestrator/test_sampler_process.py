@@ -123,6 +123,44 @@ def test_a_child_that_dies_twice_is_an_error_not_a_hang(process: SamplerProcess)
     assert isinstance(answers.wait(2), StudyError)
 
 
+def test_a_child_that_cannot_be_started_again_is_an_error_not_a_hang(
+    process: SamplerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(*arguments: object, **keys: object) -> None:
+        raise OSError(12, "Cannot allocate memory")
+
+    answers = Answers()
+    live(process, 1)
+    os.kill(process.pid, signal.SIGSTOP)
+    process.request(1, answers)
+    monkeypatch.setattr(subprocess, "Popen", no_memory)
+    os.kill(process.pid, signal.SIGKILL)
+    error = answers.wait()
+    assert isinstance(error, StudyError)
+    assert "status -9; another one cannot be started" in str(error)
+    process.request(2, answers)
+    assert isinstance(answers.wait(2), StudyError)
+    with pytest.raises(StudyError, match="cannot be started"):
+        SamplerProcess(SPEC)
+
+
+def test_a_child_that_thinks_for_too_long_is_replaced() -> None:
+    process = SamplerProcess(SPEC)
+    try:
+        live(process, 1)
+        answers, first = Answers(), process.pid
+        os.kill(first, signal.SIGSTOP)
+        process._patience_s = 0.5
+        process.request(1, answers)
+        deadline = time.monotonic() + LONG_S
+        while process.pid == first and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process._patience_s = LONG_S
+        assert gone(first) and isinstance(answers.wait(), Proposal)
+    finally:
+        process.close()
+
+
 def test_what_the_searcher_raises_arrives_as_an_error(process: SamplerProcess) -> None:
     answers = Answers()
     process.observe(reported(99, 1, 0.5))  # of a trial that was never proposed

@@ -10,6 +10,7 @@ import math
 import multiprocessing
 import os
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -671,6 +672,12 @@ def test_no_two_processes_share_a_start_folder_and_old_ones_go(tmp_path: Path) -
         assert [f.name for f in trial.glob("start-*")] == ["start-0001-0-1"]
 
 
+CUDA = (
+    "\nCUDA kernel errors might be asynchronously reported at some other API call.\n"
+    "Compile with `TORCH_USE_CUDA_DSA` to enable device-side assertions.\n"
+)
+
+
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
@@ -678,6 +685,19 @@ def test_no_two_processes_share_a_start_folder_and_old_ones_go(tmp_path: Path) -
         (MemoryError(), "out_of_memory"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "out_of_memory"),
         (OSError(12, "Cannot allocate memory"), "out_of_memory"),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "), "out_of_memory"),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"), "out_of_memory"),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), "out_of_memory"),
+        (
+            RuntimeError("CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+            "out_of_memory",
+        ),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Aborted. "), "code"),
+        (RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly"), "code"),
+        (torch.AcceleratorError(f"CUDA error: device-side assert triggered{CUDA}"), "code"),
+        (torch.AcceleratorError(f"CUDA error: uncorrectable ECC error{CUDA}"), "infrastructure"),
+        (torch.AcceleratorError("CUDA error: unspecified launch failure"), "infrastructure"),
+        (torch.AcceleratorError("CUDA error: out of memory"), "out_of_memory"),
         (RuntimeError("shapes"), "code"),
         (OSError(28, "No space left on device"), "disk_full"),
         (FileNotFoundError(2, "No such file"), "code"),
@@ -688,6 +708,41 @@ def test_failures_are_classed(error: Exception, kind: str) -> None:
     failure = trial_error(error, "the log")
     assert (failure.kind, failure.log) == (kind, "the log")
     assert failure.message
+
+
+class _Rows(torch.utils.data.Dataset[int]):
+    """Rows whose loading ends the process that loads them."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> int:
+        os.kill(os.getpid(), self.number)
+        return index
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [(signal.SIGKILL, "out_of_memory"), (signal.SIGTERM, "code")]
+)
+def test_what_loads_data_is_killed_for_memory_only(number: int, kind: str) -> None:
+    """In a thread, as training is: there PyTorch does not say how it ended."""
+    failures: list[TrialError] = []
+
+    def load() -> None:
+        try:
+            list(torch.utils.data.DataLoader(_Rows(number), num_workers=1))
+        except RuntimeError as error:
+            failures.append(trial_error(error, ""))
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    thread.join(60)
+    (failure,) = failures
+    assert failure.kind == kind
+    assert "exited unexpectedly" in failure.message
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])

@@ -14,9 +14,10 @@ import pytest
 
 from orchestrator.errors import DiskFull, StudyError
 from orchestrator.memory_kills import KernelKills
+from orchestrator.process_identity import this_process
 from orchestrator.segment import TrialFailure
 from orchestrator.tasks.errors import ERRORS
-from orchestrator.workers import Workers, local_addresses
+from orchestrator.workers import WORN_OUT, Workers, local_addresses
 
 LAN = "192.168.7.20"
 
@@ -34,6 +35,12 @@ class Dispatching:
     def worker_lost(self, worker: str, failure: TrialFailure) -> None:
         self.told.append(("lost", worker, failure.kind))
 
+    def reported(self, worker: str, *report: object) -> None:
+        self.told.append(("reported", worker))
+
+    def failed(self, worker: str, trial: str, failure: TrialFailure, *, usable: bool) -> None:
+        self.told.append(("failed", worker, failure.kind))
+
 
 def workers(tmp_path: Path, **given: Any) -> Workers:
     return Workers(tmp_path, lambda text: None, lambda: True, **given)
@@ -49,7 +56,33 @@ def ready(pid: int, node: str = LAN, rows: int = 8) -> dict[str, Any]:
     }
 
 
+def failed(kind: str) -> dict[str, Any]:
+    return {
+        "what": "failed",
+        "trial": "0000",
+        "kind": kind,
+        "message": "CUDA error",
+        "log": "",
+        "usable": False,
+    }
+
+
 LOST = {"what": "lost", "text": "The actor died."}
+REPORTED = {
+    "what": "reported",
+    "trial": "0000",
+    "segment": 0,
+    "report": {
+        "boundary": 1,
+        "metrics": {},
+        "value": 0.5,
+        "is_best": True,
+        "epoch": 1.0,
+        "step": 1,
+        "seconds": 1.0,
+        "last": False,
+    },
+}
 
 
 @pytest.fixture
@@ -194,8 +227,8 @@ def test_data_that_cannot_be_used_is_told_as_such_before_the_start_only(
         book.handle("a", unfit(kind))
     assert refused.value.exit_code == ERRORS[kind].exit_code
     book.open(Dispatching())  # type: ignore[arg-type]
-    with pytest.raises(StudyError, match=r"started later cannot train.*\n.*sweep resume") as later:
-        book.handle("b", unfit(kind))
+    with pytest.raises(StudyError, match=r"no worker can train.*\n.*sweep resume") as later:
+        book.handle("a", unfit(kind))
     assert later.value.exit_code == 1
 
 
@@ -209,6 +242,115 @@ def test_a_worker_without_room_ends_the_study_with_the_disk_s_exit_code(
     with pytest.raises(DiskFull, match="it does not fit") as refused:
         book.handle("a", unfit("DiskFull"))
     assert refused.value.exit_code == 6
+
+
+UNUSABLE = {
+    "what": "unusable",
+    "pid": 107,
+    "node": LAN,
+    "text": "ImportError: no module",
+    "log": "Traceback ...",
+}
+
+
+@pytest.mark.parametrize("message", [unfit("TaskError"), UNUSABLE, ready(107, rows=7)])
+def test_a_worker_that_cannot_train_is_given_up_as_long_as_another_can(
+    tmp_path: Path, message: dict[str, Any]
+) -> None:
+    notices: list[str] = []
+    book, dispatching = Workers(tmp_path, notices.append, lambda: True), Dispatching()
+    book.handle("a", ready(101))
+    book.open(dispatching)  # type: ignore[arg-type]
+    book.handle("b", message)
+    assert [told[1] for told in dispatching.told] == ["a"]
+    assert "worker b" in notices[0] and "goes on without it" in notices[0]
+    book.handle("a", LOST)  # it will be back
+    book.handle("a", ready(102))
+    with pytest.raises(StudyError, match=r"(?s)no worker can train any more.*sweep resume"):
+        book.handle("a", {**UNUSABLE, "pid": 102})
+
+
+def test_a_worker_that_was_given_up_is_tried_again_in_another_process(tmp_path: Path) -> None:
+    book, dispatching = workers(tmp_path), Dispatching()
+    book.handle("a", ready(101))
+    book.open(dispatching)  # type: ignore[arg-type]
+    book.handle("b", UNUSABLE)
+    book.handle("b", LOST)  # its node is gone
+    book.handle("b", ready(108, node="192.168.7.21"))
+    assert dispatching.told[-1] == ("ready", "b", 108, "192.168.7.21")
+
+
+def test_a_place_that_ends_one_process_after_the_other_is_given_no_more_trials(
+    tmp_path: Path,
+) -> None:
+    """A broken GPU, or a node that has lost the others: it would eat trial after trial."""
+    notices: list[str] = []
+    book, dispatching = Workers(tmp_path, notices.append, lambda: True), Dispatching()
+    book.open(dispatching)  # type: ignore[arg-type]
+    book.handle("good", ready(101))
+    for number in range(WORN_OUT):
+        book.handle("bad", ready(200 + number))
+        book.handle("bad", LOST)
+    told = len(dispatching.told)
+    assert "worker bad" in notices[0] and len(notices) == 1
+    book.handle("bad", ready(300))
+    assert len(dispatching.told) == told
+    for number in range(WORN_OUT - 1):
+        book.handle("good", LOST)
+        book.handle("good", ready(400 + number))
+    with pytest.raises(StudyError, match=r"no worker can train any more") as ended:
+        book.handle("good", LOST)
+    assert "sweep resume" in str(ended.value)
+
+
+def test_a_report_shows_that_a_place_is_good(tmp_path: Path) -> None:
+    book, dispatching = workers(tmp_path), Dispatching()
+    book.open(dispatching)  # type: ignore[arg-type]
+    for number in range(3 * WORN_OUT):
+        book.handle("a", ready(200 + number))
+        book.handle("a", REPORTED)
+        book.handle("a", LOST)
+    assert [told[2] for told in dispatching.told if told[0] == "lost"] == (
+        ["infrastructure"] * 3 * WORN_OUT
+    )
+
+
+def test_failures_of_the_code_wear_no_place_out_but_those_of_a_device_do(tmp_path: Path) -> None:
+    book, dispatching = workers(tmp_path), Dispatching()
+    book.open(dispatching)  # type: ignore[arg-type]
+    for number in range(3 * WORN_OUT):
+        book.handle("a", ready(200 + number))
+        book.handle("a", failed("code"))
+        book.handle("a", LOST)
+    for number in range(WORN_OUT):
+        book.handle("a", ready(300 + number))
+        book.handle("a", failed("infrastructure"))
+        if number < WORN_OUT - 1:
+            book.handle("a", LOST)
+    with pytest.raises(StudyError, match="no worker can train any more"):
+        book.handle("a", LOST)
+
+
+def test_a_cluster_that_is_gone_wears_no_place_out(tmp_path: Path) -> None:
+    book = Workers(tmp_path, lambda text: None, lambda: False)
+    book.open(Dispatching())  # type: ignore[arg-type]
+    for number in range(3 * WORN_OUT):
+        book.handle("a", ready(200 + number))
+        book.handle("a", LOST)
+
+
+def test_a_process_that_only_has_the_number_of_a_worker_is_spared(
+    tmp_path: Path, killed: list[int]
+) -> None:
+    """A Ray in a container has the host's addresses and process ids of its own."""
+    book, mine = workers(tmp_path), this_process()
+    here = "127.0.0.1"
+    book.handle("a", {**ready(os.getpid(), here), "process": mine})
+    book.handle("b", {**ready(os.getpid(), here), "process": {**mine, "machine": "another"}})
+    later = {**mine, "process_start": mine["process_start"] - 60.0}
+    book.handle("c", {**ready(os.getpid(), here), "process": later})
+    book.end()
+    assert killed == [os.getpid()]
 
 
 def test_what_nobody_expects_is_told(tmp_path: Path) -> None:

@@ -1,0 +1,34 @@
+"""Whoever is shown a study while it runs: a terminal that is closed does not end the study.
+
+Shows nothing itself. What is shown goes to a place that may go away before the study does: a pipe
+whose reader ended, a terminal that was closed, a disk that is full. Then nothing more is shown
+there, and the study goes on; all of it stands in the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ParamSpec
+
+P = ParamSpec("P")
+
+
+def as_long_as_it_can(show: Callable[P, None]) -> Callable[P, None]:
+    """`show`, and nothing any more once its place is gone; may be called from any thread.
+
+    Args:
+        show: raises OSError when it cannot write, ValueError when its stream is closed, SystemExit
+            when it takes that for the end of the process, as rich does for a pipe without reader.
+    """
+    gone = False
+
+    def shown(*args: P.args, **keys: P.kwargs) -> None:
+        nonlocal gone
+        if gone:
+            return
+        try:
+            show(*args, **keys)
+        except (OSError, ValueError, SystemExit):
+            gone = True
+
+    return shown
