@@ -10,6 +10,8 @@ from search_spaces import SplitFrom
 from sweeps.comparing.entries import read_work
 from sweeps.comparing.epochs import planned, unequal
 from sweeps.comparing.likeness import notes, require_alike
+from sweeps.comparing.manifest import read_manifest, write_manifest
+from sweeps.comparing.opening import make_manifest
 
 SPACES = Path(__file__).parents[2] / "spaces"
 
@@ -31,3 +33,13 @@ def test_sst2_files_carve_a_test_split_from_train_and_train_on_600_rows() -> Non
         splits = entry.spec.task.dataset.splits
         assert splits["test"] == SplitFrom(from_split="train", size=872)
         assert entry.spec.task.rows == {"train": 600}
+
+
+@pytest.mark.parametrize("name", ["quickstart", "sst2"])
+def test_a_manifest_reads_back_as_it_was_written(tmp_path: Path, name: str) -> None:
+    files = [str(SPACES / f"{name}_{method}.yaml") for method in ("grid", "bayes", "pbt")]
+    work = read_work(files, storage=tmp_path, budget_epochs=32, control=True)
+    manifest = make_manifest("toy", work, (1, 2), 32, tmp_path)
+    write_manifest(tmp_path / "toy", manifest)
+    assert read_manifest(tmp_path / "toy") == manifest
+    assert [entry.key for entry in work.entries] == ["grid", "bayes", "pbt", "random"]
