@@ -14,6 +14,7 @@ from orchestrator.errors import StudyTaken, StudyUnreadable
 from orchestrator.events import (
     CheckpointCommitted,
     Decided,
+    Evaluated,
     Event,
     Reported,
     StudyStarted,
@@ -94,6 +95,18 @@ def test_a_torn_last_line_is_dropped_counted_and_cut_off(tmp_path: Path, cut: in
     assert read_journal(path).torn_bytes == 0
 
 
+LOOK = Evaluated(
+    trial="0000",
+    boundary=1,
+    checkpoint="trials/0000/checkpoints/boundary-00001-segment-0000",
+    split="test",
+    value=0.5,
+    metrics={"accuracy": 0.5},
+    rows=7,
+    seconds=1.0,
+)
+
+
 def line_of(**fields: object) -> bytes:
     """A line with a valid checksum that our writer would not write."""
     raw = json.dumps(fields, separators=(",", ":")).encode()
@@ -106,6 +119,11 @@ def line_of(**fields: object) -> bytes:
         ({"seq": 6, "event": "trial_cloned"}, "a newer version wrote this line: .*trial_cloned"),
         ({"seq": 6, "event": "trial_ended"}, "its event is not as this version writes it"),
         ({"seq": 6, **proposed(9).as_dict(), "trial": "../0000"}, "its trial cannot be a trial's"),
+        ({"seq": 6, **proposed(9).as_dict(), "repeats": "../0"}, "its repeats cannot be a trial's"),
+        (
+            {"seq": 6, **LOOK.as_dict(), "checkpoint": "trials/../x"},
+            "its checkpoint does not stand",
+        ),
         ({"seq": 7, **proposed(9).as_dict()}, "should be event 6, but says 7"),
         ({"seq": "x", **proposed(9).as_dict()}, "damaged here"),
     ],
