@@ -374,7 +374,10 @@ def test_every_command_is_in_the_docs():
 
 @pytest.mark.parametrize(
     "command",
-    ["run", "resume", "stop", "validate", "plan", "list", "show", "best", "init", "schema"],
+    [
+        "run", "resume", "stop", "evaluate", "finalists", "replay", "validate", "plan", "list",
+        "show", "best", "init", "schema",
+    ],  # fmt: skip
 )
 def test_every_command_has_a_help_text(command):
     result = sweep(command, "--help")
