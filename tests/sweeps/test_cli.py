@@ -375,9 +375,20 @@ def test_every_command_is_in_the_docs():
 @pytest.mark.parametrize(
     "command",
     [
-        "run", "resume", "stop", "evaluate", "finalists", "replay", "validate", "plan", "list",
-        "show", "best", "init", "schema",
-    ],  # fmt: skip
+        "run",
+        "resume",
+        "stop",
+        "evaluate",
+        "finalists",
+        "replay",
+        "validate",
+        "plan",
+        "list",
+        "show",
+        "best",
+        "init",
+        "schema",
+    ],
 )
 def test_every_command_has_a_help_text(command):
     result = sweep(command, "--help")
