@@ -13,7 +13,7 @@ is over, the same workers do what `after_search.py` says is left to do beside it
 
 This file turns what happened into events. What follows is `assignments.py`'s (who gets which
 command), `course.py`'s (is there a search to serve, is the study over), and in this order
-`write_ahead.py`'s (durable first, then sent).
+`write_ahead.py`'s (durable first, then sent); of failures and losses, `setbacks.py`'s.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from orchestrator.after_failure import after_failure
 from orchestrator.after_search import AfterSearch
 from orchestrator.assignments import Assignments
 from orchestrator.budgets import used_up
@@ -29,13 +28,10 @@ from orchestrator.commands import Command, Release
 from orchestrator.course import Course
 from orchestrator.events import (
     CheckpointCommitted,
-    CheckpointLost,
     Config,
     Event,
     Reported,
     SearchExhausted,
-    SegmentStarted,
-    TrialEnded,
     TrialProposed,
 )
 from orchestrator.finalists import control
@@ -43,6 +39,7 @@ from orchestrator.places import Place, Places
 from orchestrator.prospects import Prospects
 from orchestrator.scheduler import Scheduler
 from orchestrator.segment import BoundaryReport, Evaluation, EvaluationReport, TrialFailure
+from orchestrator.setbacks import Setbacks
 from orchestrator.state import StudyState
 from orchestrator.write_ahead import WriteAhead
 from search_spaces import SweepSpec
@@ -90,7 +87,6 @@ class Dispatcher:
         self._boundaries = boundaries or spec.boundaries
         self._gpus = gpus
         self._after = after or AfterSearch(spec, state)
-        self._notice = notice
         self._prospects = Prospects(state, scheduler)
         self._ahead = WriteAhead((state.apply, scheduler.observe, observe), journal, send)
         self._places = Places()
@@ -100,6 +96,7 @@ class Dispatcher:
         held = (self._prospects, self._places, self._ahead, self._after)
         self._course = Course(spec, state, *held, searching=searching)
         self._assignments = Assignments(spec, state, scheduler, *held, self._course)
+        self._setbacks = Setbacks(spec, state, *held[1:], self._assignments, notice)
         self._asked = self._to_ask = False
         self._turning = self._again = False
         if searching and (limit := used_up(spec, state)):
@@ -111,7 +108,7 @@ class Dispatcher:
         """A worker started, or started again after it was lost."""
         if worker in self._places:
             text = "its worker died and was started again"
-            self._lose(worker, TrialFailure(kind="infrastructure", message=text))
+            self._setbacks.lose(worker, TrialFailure(kind="infrastructure", message=text))
         self._places.add(worker, pid, node)
         if self.over:  # it started too late to be of use
             self._ahead.order(worker, Release())
@@ -123,7 +120,7 @@ class Dispatcher:
         failure: infrastructure, or what the trial at hand did to it: hung, out_of_memory.
         """
         if worker in self._places:
-            self._lose(worker, failure)
+            self._setbacks.lose(worker, failure)
             self._places.remove(worker)
         self._turn()
 
@@ -195,7 +192,7 @@ class Dispatcher:
 
     def not_evaluated(self, worker: str, failure: TrialFailure, *, usable: bool = True) -> None:
         """The evaluation on this worker failed; the worker as of `failed`."""
-        self._not_evaluated(self._freed(worker), failure)
+        self._setbacks.not_evaluated(self._freed(worker), failure)
         if not usable:
             self._places.remove(worker)
         self._turn()
@@ -211,7 +208,7 @@ class Dispatcher:
         """
         place = self._places[worker]
         if failure.kind == "infrastructure":
-            self._lose(worker, failure)
+            self._setbacks.lose(worker, failure)
             place.standing = True
         else:
             message, hopeless = failure.message, failure.kind == "no_metric"
@@ -219,9 +216,9 @@ class Dispatcher:
                 failure = dataclasses.replace(failure, kind="code")
             place.ending = None
             self._release_trial(place, trial)
-            self._follow(after_failure(self.spec, self.state.trials[trial], failure))
+            self._setbacks.failed(trial, failure)
             if failure.kind == "damaged":
-                self._pass_over(self.state.trials[trial].segments[-1], failure.message)
+                self._setbacks.pass_over(self.state.trials[trial].segments[-1], failure.message)
             if hopeless:
                 self._course.give_up(message)
         if not usable:
@@ -312,39 +309,3 @@ class Dispatcher:
         if look is None:
             raise RuntimeError(f"worker {worker} speaks of an evaluation that it was not given")
         return look
-
-    def _not_evaluated(self, look: Evaluation, failure: TrialFailure) -> None:
-        lost, sentence = self._after.failed(look, failure)
-        if lost is not None:
-            self._ahead.write(lost)
-        self._notice(sentence + ".")
-
-    def _lose(self, worker: str, failure: TrialFailure) -> None:
-        """Its trial is interrupted; so are those of which it took a checkpoint along."""
-        look, self._places[worker].evaluating = self._places[worker].evaluating, None
-        if look is not None:
-            self._not_evaluated(look, failure)
-        at_hand, hit = self._places.lose(worker)
-        for trial in hit:
-            if self.state.trials[trial].ended:
-                continue
-            bystander = TrialFailure(kind="infrastructure", message=failure.message)
-            cause = failure if trial == at_hand else bystander
-            self._follow(after_failure(self.spec, self.state.trials[trial], cause))
-
-    def _pass_over(self, segment: SegmentStarted, reason: str) -> None:
-        """What this segment was to start from is damaged; unless it was written anew meanwhile."""
-        owner, boundary = segment.start_trial, segment.start_boundary
-        if owner is None or boundary is None or segment.start_checkpoint is None:
-            return
-        commit = self.state.trials[owner].checkpoints.get(boundary)
-        if commit is not None and commit.path == segment.start_checkpoint:
-            self._ahead.write(
-                CheckpointLost(trial=owner, boundary=boundary, path=commit.path, reason=reason)
-            )
-
-    def _follow(self, event: Event) -> None:
-        if isinstance(event, TrialEnded):
-            self._assignments.end(event)
-        else:
-            self._ahead.write(event)
