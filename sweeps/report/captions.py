@@ -31,10 +31,11 @@ from sweeps.report.wording import (
     figure,
     listed,
     sentence,
+    span,
     spread,
     stands,
 )
-from sweeps.text import config_text, count, duration, setting, short_names
+from sweeps.text import config_text, count, setting, short_names
 
 _TENTH = 0.1
 
@@ -79,7 +80,7 @@ def _best_so_far(methods: Sequence[Method], axis: str, metric: Metric) -> str:
     order = sorted(values.items(), key=lambda item: sign * item[1])
     told = listed([f"{label} {figure(value)}" for label, value in order])
     device = next(iter(methods)).cost.device.upper()
-    spent = {"epochs": epochs_text(at)}.get(axis, duration(at))
+    spent = {"epochs": epochs_text(at)}.get(axis, span(at))
     kind = {"device_s": f" of {device} time", "wall_s": " of wall time"}.get(axis, "")
     most = "the most that every method spent" if len(bands) > 1 else "all that was spent"
     text = f"Best validation {metric.label} after {spent}{kind}, {most}: {told}."

@@ -7,7 +7,7 @@ stays whole. "Best" means by the trial's best validation value; trials without o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from orchestrator.axes import varies
 from orchestrator.state import TrialRecord
@@ -24,12 +24,21 @@ MOST_EDF_STEPS = 300
 MOST_CURVE_POINTS = 60
 
 
-def ranked(rows: Sequence[TrialRow], *, maximize: bool) -> list[TrialRow]:
-    """Trials from best to worst; those without a value last, in the order given."""
+def ranked(
+    rows: Sequence[TrialRow], *, maximize: bool, selected: Collection[str] = ()
+) -> list[TrialRow]:
+    """Trials from best to worst; those without a value last, in the order given.
+
+    Args:
+        selected: keys that come first among equal values.
+    """
     sign = -1.0 if maximize else 1.0
-    return sorted(
-        rows, key=lambda r: (r.value is None, sign * r.value if r.value is not None else 0.0)
-    )
+
+    def rank(row: TrialRow) -> tuple[bool, float, bool]:
+        value = 0.0 if row.value is None else sign * row.value
+        return (row.value is None, value, row.key not in selected)
+
+    return sorted(rows, key=rank)
 
 
 def chosen(ranking: Sequence[TrialRow], most: int) -> list[TrialRow]:

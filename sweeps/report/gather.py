@@ -120,10 +120,13 @@ def _method(
     metric: Metric,
 ) -> Method:
     spec = studies.studies[0].spec
-    maximize = metric.goal == "maximize"
     records = _records(studies, names)
     repetitions = tuple(repetition(s, names[s.folder], spent[s.folder]) for s in studies.studies)
-    ranking = drawn.ranked([r for r in rows if records[r.key].in_search], maximize=maximize)
+    ranking = drawn.ranked(
+        [row for row in rows if records[row.key].in_search],
+        maximize=metric.goal == "maximize",
+        selected={f"{r.study}/{r.selected.trial}" for r in repetitions if r.selected is not None},
+    )
     curves = [spent[s.folder].curve for s in studies.studies]
     bands = {axis: band(curves, at) for at, axis in enumerate(AXES)}
     finished = [

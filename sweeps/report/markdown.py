@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from sweeps.model_card import escaped
 from sweeps.report.model import AXES, Band, Method, Metric, Pair, Report, Summary
 from sweeps.report.repetition import Config, Cost, Finalist, Retrained, Stretch
-from sweeps.report.wording import epochs_text, figure, sentence
-from sweeps.text import config_text, count, duration
+from sweeps.report.wording import epochs_text, figure, sentence, span
+from sweeps.text import config_text, count
 
 BEST_SHOWN = 10
 _AT = (0.1, 0.25, 0.5, 0.75, 1.0)
@@ -114,7 +114,7 @@ def _budget(report: Report) -> Iterator[str]:
 
 def _cost(cost: Cost) -> tuple[str, str, str, str]:
     """Epochs, device seconds, wall time, money."""
-    wall = duration(cost.wall_s) if cost.wall_s else "-"
+    wall = span(cost.wall_s) if cost.wall_s else "-"
     usd = "-" if cost.usd is None else f"${cost.usd:,.2f}"
     return figure(cost.epochs), f"{cost.device_s:,.0f}", wall, usd
 
@@ -129,7 +129,7 @@ def _best_so_far(report: Report) -> Iterator[str]:
             continue
         most = max(band.x[-1] for band in bands.values())
         at = sorted({most * share for share in _AT})
-        heads = [figure(x) if axis == "epochs" else duration(x) for x in at]
+        heads = [figure(x) if axis == "epochs" else span(x) for x in at]
         name = {
             "epochs": "epochs",
             "device_s": f"{report.device.upper()} time",

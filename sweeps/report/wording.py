@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from sweeps.report.model import Method, Metric, Pair, Summary, Verdict
 from sweeps.report.statistics import FEWEST_FOR_INTERVAL, FEWEST_FOR_P, MOST_FOR_P
-from sweeps.text import count
+from sweeps.text import count, duration
 
 UNEQUAL = 0.05
 """Budgets may differ by this share of the largest."""
@@ -31,6 +31,11 @@ def figure(value: float | None) -> str:
 def epochs_text(epochs: float) -> str:
     """`1 epoch`, `2.5 epochs`."""
     return f"{figure(epochs)} epoch{'' if epochs == 1 else 's'}"
+
+
+def span(seconds: float) -> str:
+    """Seconds as `1.25 s` below a minute, else as minutes or hours."""
+    return f"{figure(seconds)} s" if seconds < 60 else duration(seconds)
 
 
 def listed(words: Sequence[str]) -> str:

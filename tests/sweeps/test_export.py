@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from orchestrator.ancestry import ancestry
 from orchestrator.best_model import is_model_file
 from orchestrator.checkpoints import MANIFEST, commit
 from orchestrator.errors import StudyUnreadable
 from orchestrator.events import CheckpointCommitted
 from orchestrator.results import StudyResult, read_study
-from orchestrator.ancestry import ancestry
 from sweeps.export import candidates, export_best
 from sweeps.model_card import escaped, model_card
 from sweeps.studies import UsageError
