@@ -16,6 +16,7 @@ from sweeps.report.folder import refuse_foreign, write_report
 from sweeps.report.gather import gather
 from sweeps.report.methods import grouped
 from sweeps.report.model import Note, Report
+from sweeps.report.optuna_storage import refuse_existing, write_optuna
 from sweeps.studies import find_study
 from sweeps.text import count, printable
 
@@ -50,12 +51,12 @@ def report_studies(
     studies = [read_study(find_study(name, storage)) for name in names]
     folder = output or default_output(studies)
     refuse_foreign(folder)
+    if optuna_storage is not None:
+        refuse_existing(optuna_storage)
     methods = grouped(studies, known_labels(storage) if labels is None else labels)
     report = gather(methods)
     files = write_report(report, folder)
     if optuna_storage is not None:
-        from sweeps.report.optuna_storage import write_optuna
-
         written = write_optuna(methods, optuna_storage)
         files.append(optuna_storage)
         surface.say(f"{count(len(written), 'study', 'studies')} written to {optuna_storage}")

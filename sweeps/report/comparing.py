@@ -75,9 +75,15 @@ def _default_row(methods: Sequence[Method]) -> FinalRow:
         if r.value is not None and r.test and r.test.value is not None
     ]
     partial = [run for run in found if not run.whole]
+    several = {json.dumps(run.config, sort_keys=True) for run in found}
     note = ""
     if not found:
         note = RUN_DEFAULT
+    elif len(several) > 1:
+        note = (
+            "The default configuration is moved into each method's search space; its runs here are"
+            f" {len(several)} different configurations."
+        )
     elif partial:
         note = (
             f"The default configuration was not trained to its end in {len(partial)} of"

@@ -220,7 +220,7 @@ def _repetitions(method: Method, metric: Metric) -> str:
     rows = []
     for r in method.repetitions:
         chosen = r.selected
-        test = None if chosen is None or chosen.test is None else chosen.test.value
+        test = None if chosen is None else chosen.test
         rows.append(
             (
                 r.study,
@@ -229,13 +229,16 @@ def _repetitions(method: Method, metric: Metric) -> str:
                 f"{r.counts.started:,}",
                 *_cost(r.cost)[:3],
                 figure(None if chosen is None else chosen.value),
-                figure(test),
+                figure(None if test is None else test.value),
+                "-" if test is None else f"{test.rows:,}",
+                figure(None if test is None else test.standard_error),
                 "-" if chosen is None else chosen.trial,
             )
         )
     label = metric.label
     heads = ("study", ">seed", "state", ">trials", ">epochs", ">device seconds", ">wall time")
-    return table((*heads, f">validation {label}", f">test {label}", "selected"), rows)
+    found = (f">validation {label}", f">test {label}", ">test rows", ">standard error")
+    return table((*heads, *found, "selected"), rows)
 
 
 def _best_trials(method: Method, metric: Metric) -> Iterator[str]:

@@ -111,6 +111,7 @@ def _state_notes(method: Method) -> list[Note]:
     words = {
         "running": "is still running: what it says will change",
         "interrupted": "was cut off: `sweep resume` goes on with it",
+        "stopped": "was stopped before its end: `sweep resume` goes on with it",
     }
     for status, told in words.items():
         names = [r.study for r in method.repetitions if r.status == status]

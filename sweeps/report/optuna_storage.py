@@ -53,11 +53,7 @@ def write_optuna(methods: Sequence[Method], file: Path) -> list[str]:
     """
     import optuna
 
-    if file.exists() or file.is_symlink():
-        raise UsageError(
-            f"--optuna-storage writes a new file; {file} exists.",
-            mend="name another file, or remove this one first.",
-        )
+    refuse_existing(file)
     names = unique_names(methods)
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -80,6 +76,15 @@ def write_optuna(methods: Sequence[Method], file: Path) -> list[str]:
     finally:
         optuna.logging.set_verbosity(verbosity)
     return list(names.values())
+
+
+def refuse_existing(file: Path) -> None:
+    """Raise UsageError when there is something already; asked before a report is written too."""
+    if file.exists() or file.is_symlink():
+        raise UsageError(
+            f"--optuna-storage writes a new file; {file} exists.",
+            mend="name another file, or remove this one first.",
+        )
 
 
 def _add_study(storage: Any, study: StudyResult, name: str, label: str) -> None:

@@ -89,10 +89,11 @@ def _text(file: Path) -> str:
 def _command(study: StudyResult) -> str:
     """`sweep run` with what makes the specification from the file."""
     words = ["sweep", "run", SWEEP_FILE, "--name", study.spec.name]
-    try:
-        file = read_sweep(study.folder / SWEEP_FILE, allow_code=True, force=True).spec
-    except SweepError:
+    read = _read(study.folder / SWEEP_FILE)
+    if read is None:
         return command(*words, "--set", f"seed={study.spec.seed}")
+    file, flags = read
+    words += flags
     if study.spec.smoke:
         words.append("--smoke")
         file = file.shrunk()
@@ -100,6 +101,17 @@ def _command(study: StudyResult) -> str:
     there = file.model_dump(mode="json", by_alias=True, exclude={"name", "smoke"})
     changed = [f"{key}={_yaml(value)}" for key, value in _differences(there, wanted)]
     return command(*words, *(word for change in changed for word in ("--set", change)))
+
+
+def _read(path: Path) -> tuple[SweepSpec, list[str]] | None:
+    """The file's own specification with the fewest options that let it be read; None: none do."""
+    for force, allow_code in ((False, False), (True, False), (False, True), (True, True)):
+        try:
+            spec = read_sweep(path, force=force, allow_code=allow_code).spec
+        except SweepError:
+            continue  # the next option may be what the file needs
+        return spec, ["--force"] * force + ["--allow-code"] * allow_code
+    return None
 
 
 def _differences(

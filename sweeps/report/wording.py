@@ -237,4 +237,4 @@ def differs(low: float, high: float) -> bool:
 
 def status_open(method: Method) -> bool:
     """Whether one of its studies has not come to an end of its own."""
-    return any(r.status in ("running", "interrupted") for r in method.repetitions)
+    return any(r.status in ("running", "interrupted", "stopped") for r in method.repetitions)

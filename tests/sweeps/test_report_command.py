@@ -9,6 +9,7 @@ import optuna
 import pytest
 from typer.testing import CliRunner
 
+from orchestrator.results import read_study
 from search_spaces import read_sweep
 from sweeps.cli import app
 from sweeps.report.folder import FILES
@@ -81,9 +82,10 @@ def test_optuna_storage_is_written_beside(here):
     again = sweep("r-1", "--optuna-storage", "optuna.db")
     assert again.exit_code == 2
     assert "writes a new file" in again.output
+    assert not (here / "reports" / "r-1").exists()
 
 
-def test_a_folder_that_holds_something_else_is_refused_before_anything_is_read(here):
+def test_a_folder_that_holds_something_else_is_refused_before_anything_is_written(here):
     (here / "notes").mkdir()
     (here / "notes" / "mine.txt").write_text("mine")
     done = sweep("r-1", "--output", "notes")
@@ -105,14 +107,23 @@ def test_the_command_to_reproduce_makes_the_same_specification(here, tmp_path):
     file.write_text(FILE)
     overrides = ["seed=7", "run_cap=5", "budget.wall_clock=2h", "training_arguments.optim=sgd"]
     overrides += ["parameters.weight_decay={min: 0.0, max: 0.5}", "early_terminate.type=asha"]
+    overrides += ["description=it's | all #1"]
     wanted = read_sweep(file, overrides, name="x").spec
     folder = write_study(tmp_path / "s", wanted, random_study(wanted))
     (folder / "sweep.yaml").write_text(FILE)
-    from orchestrator.results import read_study
-
     (facts,) = gather(grouped([read_study(folder)])).reproduction
     words = shlex.split(facts.command)
     assert words[:5] == ["sweep", "run", "sweep.yaml", "--name", "x"]
     assert set(words[5::2]) == {"--set"}
     assert read_sweep(folder / "sweep.yaml", words[6::2], name="x").spec == wanted
     assert facts.sweep_file == FILE
+
+
+def test_a_file_that_needed_an_option_to_be_read_needs_it_again(here, tmp_path):
+    file = tmp_path / "sweep.yaml"
+    file.write_text(FILE.replace("max: 1.0e-4", "max: 3.0"))
+    wanted = read_sweep(file, ["seed=7"], name="x", force=True).spec
+    folder = write_study(tmp_path / "s", wanted, random_study(wanted))
+    (folder / "sweep.yaml").write_text(file.read_text())
+    (facts,) = gather(grouped([read_study(folder)])).reproduction
+    assert facts.command == "sweep run sweep.yaml --name x --force --set seed=7"

@@ -197,6 +197,14 @@ def test_a_file_in_the_folders_place_is_kept(tmp_path):
         write_report(gather(grouped([many(3)])), tmp_path / "r")
 
 
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot be written"):
+        write_report(gather(grouped([many(3)])), tmp_path / "file" / "r")
+    with pytest.raises(UsageError, match="cannot be written"):
+        write_optuna(grouped([many(3)]), tmp_path / "file" / "o.db")
+
+
 # --- optuna ----------------------------------------------------------------------------------
 
 

@@ -255,6 +255,29 @@ def test_random_search_that_was_run_has_its_row_with_numbers():
     assert rows["default"].validation.mean == pytest.approx(0.79)
 
 
+def test_defaults_that_two_spaces_made_different_are_told():
+    narrow = {"learning_rate": {"min": 0.0, "max": 0.01}}
+    grid = repeated("grid", [(0.8, 0.7)], seeds=[1], **GRID)
+    bayes = repeated("bayes", [(0.8, 0.7)], seeds=[2], parameters=narrow)
+    changed = [
+        e
+        for entry in bayes[0].contents.entries
+        for e in [entry.event]
+        if getattr(e, "trial", "") != "0000"
+    ]
+    own = trial(0, [0.5, 0.6], config={"learning_rate": 0.01}, origin="default")
+    made = report(grid, [result(bayes[0].spec, [changed[0], *own, *changed[1:]])])
+    assert "2 different configurations" in made.final[-1].note
+
+
+def test_a_study_that_was_stopped_says_so():
+    sweep = spec()
+    events = [started(sweep), *trial(0, [0.8]), StudyEnded(state="stopped", reason="asked to")]
+    made = report([result(sweep, events)])
+    assert any("was stopped before its end" in note.text for note in made.notes)
+    assert "Not every study has come to its end" in made.verdict.text
+
+
 def test_minimizing_turns_everything_round():
     made = report(
         repeated("grid", [(0.3, 0.4)] * 3, goal="minimize", **GRID),
