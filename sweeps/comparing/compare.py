@@ -157,8 +157,9 @@ def compare(
     told = notes(work)
     for text in told:
         surface.say(f"note: {text}", style="yellow")
-    first = work.entries[0].spec.seed if work.entries else None
-    seeds = repetition_seeds(asked.seeds, asked.repetitions, first)
+    seeds: tuple[int, ...] = ()
+    if work.entries:
+        seeds = repetition_seeds(asked.seeds, asked.repetitions, work.entries[0].spec.seed)
     folder = inside(storage, asked.name or default_name(work))
     manifest = make_manifest(folder.name, work, seeds, budget, storage)
     surface.show(*plan_view(work, manifest))

@@ -31,21 +31,19 @@ REPETITIONS = 3
 """When nobody says how many: with fewer a report makes no claim."""
 
 
-def repetition_seeds(
-    given: str | None, repetitions: int | None, first: int | None
-) -> tuple[int, ...]:
+def repetition_seeds(given: str | None, repetitions: int | None, first: int) -> tuple[int, ...]:
     """The seeds of the repetitions.
 
     Args:
         given: `1,2,3`; None: `first` and those after it.
         repetitions: how many; None: three, or as many as seeds are given.
-        first: the first file's seed; None when there is no file.
+        first: the first file's seed.
 
     Raises:
         UsageError: the two do not fit together, or a seed is none.
     """
     if given is None:
-        return tuple(range(first or 0, (first or 0) + (repetitions or REPETITIONS)))
+        return tuple(range(first, first + (repetitions or REPETITIONS)))
     try:
         seeds = tuple(int(text) for text in given.split(","))
     except ValueError:

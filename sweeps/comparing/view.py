@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
+from orchestrator.budgets import running_seconds
 from orchestrator.results import StudyResult
 from search_spaces import SweepSpec
 from sweeps.comparing.entries import Work
@@ -36,6 +37,11 @@ def plans_of(work: Work) -> dict[str, Planned]:
 def trials_searched(study: StudyResult) -> int:
     """Trials of the search, without those beside it."""
     return sum(trial.in_search for trial in study.state.trials.values())
+
+
+def seconds_run(study: StudyResult) -> float:
+    """Wall seconds of all its sittings, without the time between them."""
+    return running_seconds(study.contents.entries)
 
 
 def epochs_trained(study: StudyResult) -> float:
@@ -70,12 +76,14 @@ def plan_view(work: Work, manifest: Manifest) -> list[RenderableType]:
     for study in work.studies:
         label = f"study {study.folder.name}"
         rows.append([label, "is there", plans[label].trials, "-", epochs_text(plans[label]), ""])
-    studies = count(len(manifest.methods) * len(manifest.seeds), "study", "studies")
-    seeds = ", ".join(map(str, manifest.seeds))
-    said = f"{studies}: {count(len(manifest.seeds), 'repetition')} of each method, seeds {seeds}"
+    said = f"{count(len(work.studies), 'study', 'studies')} that are there"
+    if work.entries:
+        studies = count(len(work.entries) * len(manifest.seeds), "study", "studies")
+        each = count(len(manifest.seeds), "repetition")
+        said = f"{studies}: {each} of each method, seeds {', '.join(map(str, manifest.seeds))}"
     headings = ["method", "sweep", ">trials", ">epochs each", ">epochs", ">beside the search"]
     shown: list[RenderableType] = [
-        Text.assemble(cell(manifest.name, "bold"), cell(f": {said}" if rows else "")),
+        Text.assemble(cell(manifest.name, "bold"), cell(f": {said}")),
         table(headings, rows),
     ]
     shown += [
@@ -103,7 +111,7 @@ def outcome_line(turn: Turn, turns: int, study: StudyResult | None, failure: str
     why = f" ({failure.splitlines()[0]})" if failure else ""
     return (
         f"{head}: {study.status}, {count(trials_searched(study), 'trial')},"
-        f" {number(epochs_trained(study))} epochs, {found}, {clock(study.wall_seconds)}{why}"
+        f" {number(epochs_trained(study))} epochs, {found}, {clock(seconds_run(study))}{why}"
     )
 
 
@@ -129,7 +137,7 @@ def _cells(study: StudyResult | None) -> list[Any]:
         trials_searched(study),
         number(epochs_trained(study)),
         number(best.value if best else None),
-        clock(study.wall_seconds),
+        clock(seconds_run(study)),
     ]
 
 
@@ -172,5 +180,5 @@ def _data(study: StudyResult | None) -> dict[str, Any]:
         "trials": trials_searched(study),
         "epochs": epochs_trained(study),
         "best": None if best is None else best.value,
-        "wall_seconds": round(study.wall_seconds, 3),
+        "wall_seconds": round(seconds_run(study), 3),
     }

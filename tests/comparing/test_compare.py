@@ -483,6 +483,7 @@ def test_studies_alone_are_only_read(place: Place) -> None:
         write_study(place.storage, made, random_study(made))
     before = {f.name: (f / JOURNAL).read_bytes() for f in list_studies(place.storage)}
     assert place.compare("old-1", "old-2") == 0
+    assert "2 studies that are there" in place.said
     assert place.runner.told == []
     assert before == {f.name: (f / JOURNAL).read_bytes() for f in list_studies(place.storage)}
 
