@@ -28,6 +28,7 @@ from sweeps.report.repetition import Counts, Repetition
 from sweeps.report.repetitions import repetition
 from sweeps.report.reproduction import reproduction
 from sweeps.report.statistics import summary
+from sweeps.report.storable import storable
 from sweeps.report.wording import verdict
 from sweeps.text import count, metric_name, printable
 from sweeps.views import METHOD_WORDS, last_value
@@ -218,7 +219,7 @@ def _row(
         failure=record.failure or "",
         message=printable(record.message),
         repeats=record.repeats,
-        config=dict(record.config if best is None else record.config_up_to(best.boundary)),
+        config=storable(record.config if best is None else record.config_up_to(best.boundary)),
     )
 
 

@@ -14,6 +14,7 @@ from orchestrator.ancestry import ancestry
 from orchestrator.results import StudyResult
 from orchestrator.state import StudyState, TrialRecord
 from sweeps.report.repetition import At, Config, Exploit, Lineage, Member, Stretch
+from sweeps.report.storable import storable
 from sweeps.views import epoch_at
 
 MOST_MEMBERS = 60
@@ -74,8 +75,8 @@ def _exploit(state: StudyState, copy: tuple[TrialRecord, int]) -> Exploit:
         donor=donor,
         boundary=boundary,
         epoch=epoch_at(record, boundary),
-        before=dict(state.trials[donor].config_up_to(boundary)),
-        after=dict(decision.config or {}),
+        before=storable(state.trials[donor].config_up_to(boundary)),
+        after=storable(decision.config or {}),
     )
 
 
@@ -105,6 +106,6 @@ def _stretch(record: TrialRecord, start: int, end: int, config: Config) -> Stret
         end=end,
         start_epoch=epoch_at(record, start),
         end_epoch=epoch_at(record, end),
-        config=dict(config),
+        config=storable(config),
         values=tuple(At(epoch_at(record, r.boundary), r.value) for r in reports),
     )

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.results import StudyResult
+from sweeps.report.storable import storable
 from sweeps.views import METHOD_WORDS
 
 _DIFFER = {"name", "seed", "description", "storage", "tracking"}
@@ -49,7 +50,7 @@ def grouped(
         tuple(sorted(group.values(), key=lambda s: (s.spec.seed, s.folder.name)))
         for group in groups.values()
     ]
-    given = [label for label, _ in groups]
+    given = [storable(label) for label, _ in groups]
     return [Method(label, m) for label, m in zip(_labels(given, members), members, strict=True)]
 
 

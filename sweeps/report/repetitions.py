@@ -26,6 +26,7 @@ from sweeps.report.repetition import (
     Selected,
 )
 from sweeps.report.statistics import accuracy_error, summary
+from sweeps.report.storable import storable
 from sweeps.text import last_lines, printable
 from sweeps.views import epoch_at
 
@@ -92,7 +93,7 @@ def _evaluation(study: StudyResult, event: Evaluated) -> Evaluation:
         boundary=event.boundary,
         split=event.split,
         value=event.value,
-        metrics=dict(event.metrics),
+        metrics=storable(event.metrics),
         rows=event.rows,
         seconds=event.seconds,
         standard_error=error,
@@ -115,7 +116,7 @@ def _selected(study: StudyResult) -> Selected | None:
         boundary=best.boundary,
         epoch=epoch_at(state.trials[best.trial], best.boundary),
         value=best.value,
-        config=dict(best.config),
+        config=storable(best.config),
         by="search" if state.trials[best.trial].in_search else "finalists",
         test=_first_look(study, best.checkpoint),
     )
@@ -137,7 +138,7 @@ def _default_run(study: StudyResult, record: TrialRecord) -> DefaultRun:
     reached = min(until, max(record.reports, default=0))
     return DefaultRun(
         trial=record.id,
-        config=dict(record.first_config),
+        config=storable(record.first_config),
         state=record.state,
         value=pick(values, default=None),
         epochs=epoch_at(record, reached),
@@ -181,7 +182,7 @@ def _finalist(
     tests = [run.test.value for run in finished if run.test is not None]
     return Finalist(
         repeats=first.repeats or "",
-        config=dict(first.config_up_to(first.boundaries)),
+        config=storable(first.config_up_to(first.boundaries)),
         found=source.best.value if source is not None and source.best is not None else None,
         runs=runs,
         validation=summary([run.value for run in finished if run.value is not None]),
@@ -196,5 +197,5 @@ def _failure(record: TrialRecord) -> Failure:
         kind=record.failure or "",
         message=printable(record.message),
         log=printable(last_lines(record.log, LOG_LINES)),
-        config=dict(record.config),
+        config=storable(record.config),
     )

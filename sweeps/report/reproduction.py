@@ -19,6 +19,7 @@ from orchestrator.results import SWEEP_FILE, StudyResult
 from search_spaces import SweepSpec, read_sweep
 from search_spaces.errors import SweepError
 from sweeps.report.model import Reproduction
+from sweeps.report.storable import storable
 from sweeps.text import command
 
 
@@ -42,12 +43,12 @@ def reproduction(study: StudyResult, name: str, method: str) -> Reproduction:
         command=_command(study),
         sweep_file=_text(study.folder / SWEEP_FILE),
         seed=study.spec.seed,
-        versions=dict(started.versions) if started else {},
-        hardware={**{k: v for k, v in host.items() if k not in _PRIVATE}, **_used(study)},
+        versions=storable(started.versions) if started else {},
+        hardware=storable({**{k: v for k, v in host.items() if k not in _PRIVATE}, **_used(study)}),
         space_hash=space_hash(study.spec),
         started=begun.isoformat(timespec="seconds"),
-        git_commit=host.get("git_commit"),
-        changes=changes,
+        git_commit=storable(host.get("git_commit")),
+        changes=storable(changes),
     )
 
 
