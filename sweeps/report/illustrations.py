@@ -48,6 +48,7 @@ def best_so_far(report: Report) -> Figure | None:
             cost=cost,
             value=f"best validation {report.metric.label}",
             per_unit=per_unit,
+            reference=_default(report),
         )
         panels.append(Panel(drawing, title))
         captions.append(caption)
@@ -65,6 +66,12 @@ def best_so_far(report: Report) -> Figure | None:
         table=_progress_table(report, methods),
         layout="choice",
     )
+
+
+def _default(report: Report) -> tuple[str, float] | None:
+    """The default configuration's validation value, which a search should beat."""
+    rows = [r for r in report.final if r.role == "default" and r.validation is not None]
+    return (rows[0].label, rows[0].validation.mean) if rows and rows[0].validation else None
 
 
 def _cost_axis(report: Report, methods: Sequence[Method], position: int) -> tuple[str, str, float]:

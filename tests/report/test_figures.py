@@ -195,6 +195,17 @@ def test_a_cost_is_shown_in_its_unit():
     assert len(paths(drawing, "band")) == 1
 
 
+def test_what_a_search_should_beat_is_a_line_across_with_its_name():
+    progress = figures.Progress("a", 0, (((1.0, 0.5), (9.0, 0.9)),), None)
+    drawing = figures.best_so_far(
+        "k", "t", "d", [progress], cost="c", value="v", reference=("the default", 0.7)
+    )
+    (across,) = paths(drawing, "reference")
+    low, high = (numbers_in(paths(drawing, "line")[0])[i] for i in (1, 3))
+    assert numbers_in(across)[1] == pytest.approx((low + high) / 2, abs=0.2)
+    assert "the default" in texts(drawing)
+
+
 def test_seconds_become_the_unit_that_reads_easily():
     assert [figures.unit_of_time(s)[1] for s in (0, 90, 300, 7200, 86400 * 3)] == [
         "seconds", "seconds", "minutes", "hours", "days",

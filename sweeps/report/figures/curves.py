@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from sweeps.report.figures.drawing import (
+    FONT,
     area_between,
     frame_bottom,
     framed,
@@ -66,6 +67,7 @@ def best_so_far(
     cost: str,
     value: str,
     per_unit: float = 1.0,
+    reference: tuple[str, float] | None = None,
 ) -> Markup:
     """Best value so far against what was spent.
 
@@ -74,6 +76,7 @@ def best_so_far(
         cost: the name of the lower axis, with its unit.
         value: the name of the left one.
         per_unit: how much of the methods' cost is one of that unit (60 for minutes of seconds).
+        reference: the name and the value of what every search should beat; a line across.
     """
     spent = [x for m in methods for r in m.repetitions for x, _ in r]
     spent += [x for m in methods if m.band for x in m.band.x]
@@ -81,6 +84,7 @@ def best_so_far(
     for m in methods:
         if m.band and m.band.low and m.band.high:
             values += [*m.band.low, *m.band.high]
+    values += [reference[1]] if reference else []
     y = linear(values, frame_bottom(HEIGHT), TOP, pad=0.04)
     frame, ticks = framed(y, height=HEIGHT, top=TOP)
     x = linear([v / per_unit for v in spent], frame.left, frame.right, zero=True)
@@ -107,6 +111,12 @@ def best_so_far(
         end_x, end_y = x(mean[-1][0]), y(mean[-1][1])
         if end_x is not None and end_y is not None:
             body.append(path(marker(method.look, end_x, end_y), f"{css} mark"))
+    if reference is not None and (level := y(reference[1])) is not None:
+        across = f"M{units(frame.left)} {units(level)}H{units(frame.right)}"
+        body.append(path(across, "reference"))
+        below = level + FONT < frame.bottom - 4
+        at = level + 0.95 * FONT if below else level - 6
+        body.append(text(frame.right - 2, at, reference[0], "note halo", "end"))
     return svg(key, title, description, HEIGHT, *body)
 
 

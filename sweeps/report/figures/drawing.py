@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup, escape
 
@@ -268,8 +267,3 @@ def framed(
 def frame_bottom(height: float, width: float = WIDTH) -> float:
     """Where the lower axis of a drawing this high stands."""
     return height - 2.9 * (FONT if width == WIDTH else PANEL_FONT)
-
-
-def unnumbered(values: Iterable[Any]) -> bool:
-    """Whether there is nothing among the values that could be drawn."""
-    return all(value is None for value in values)

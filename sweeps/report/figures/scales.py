@@ -203,18 +203,6 @@ def ordinal(values: Iterable[Any], start: float, end: float) -> Ordinal:
     return Ordinal((*numbers, *others), start, end)
 
 
-def for_values(values: Sequence[Any], start: float, end: float, *, is_log: bool = False) -> Scale:
-    """The scale that fits a hyperparameter's values: ordinal for text, else linear or log.
-
-    Numbers that take at most six different values are ordinal too: they are a choice's, or a
-    grid's, and evenly spaced they are told apart.
-    """
-    distinct = {_key(v) for v in values}
-    if not values or not all(is_number(v) for v in values) or len(distinct) <= 6:
-        return ordinal(values, start, end)
-    return log(values, start, end) if is_log else linear(values, start, end, pad=0.03)
-
-
 def nice_values(low: float, high: float, most: int) -> list[float]:
     """At most `most` multiples of 1, 2 or 5 times a power of ten from low to high."""
     span = high - low
