@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import random
 import shutil
@@ -32,18 +33,20 @@ from search_spaces import Sweep
 from tests.integration.conftest import Run, toy
 
 DRIVER = """
-import functools, sys
+import functools, json, sys
 from pathlib import Path
 from orchestrator.scripted import ScriptedRank
 from orchestrator.study import run_study
 from search_spaces import Sweep
 from tests.integration.conftest import toy
-spec = toy(sys.argv[1], 2, name="killed")
+spec = toy(sys.argv[1], 2, name="killed", **json.loads(sys.argv[4]))
 run_study(
     Sweep(spec=spec, path=Path("x"), source=""), storage=Path(sys.argv[2]), address=sys.argv[3],
-    make_rank=functools.partial(ScriptedRank, seconds=0.2),
+    make_rank=functools.partial(ScriptedRank, seconds=0.2, test_rows=9),
 )
 """
+BESIDE = {"random": {"finalists": {"top_k": 2, "seeds": 2}}}
+"""What a killed study has beside its search: the random one is killed while it trains that."""
 
 
 def events_of(folder: Path) -> list[Event]:
@@ -55,13 +58,14 @@ def test_a_killed_driver_loses_nothing_that_finished(
     run: Run, ray_address: str, tmp_path: Path, method: str
 ) -> None:
     folder = tmp_path / "killed"
+    beside = BESIDE.get(method, {})
     driver = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, method, str(tmp_path), ray_address],
+        [sys.executable, "-c", DRIVER, method, str(tmp_path), ray_address, json.dumps(beside)],
         env={**os.environ, "PYTHONPATH": os.getcwd()},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    reports = random.Random(method).randrange(3, 9)
+    reports = random.Random(method).randrange(3, 9) + (15 if beside else 0)
     deadline = time.monotonic() + 90
     journal = folder / JOURNAL
     while not journal.exists() or journal.read_bytes().count(b'"reported"') < reports:
@@ -72,11 +76,8 @@ def test_a_killed_driver_loses_nothing_that_finished(
     history = events_of(folder)
     assert read_study(folder).status == "interrupted"
 
-    result = resume_study(
-        folder,
-        address=ray_address,
-        make_rank=functools.partial(ScriptedRank, seconds=0.05),
-    )
+    scripted = functools.partial(ScriptedRank, seconds=0.05, test_rows=9)
+    result = resume_study(folder, address=ray_address, make_rank=scripted)
     assert result.status == "finished"
     after = events_of(folder)
     assert after[: len(history)] == history
@@ -89,10 +90,7 @@ def test_a_killed_driver_loses_nothing_that_finished(
         first = next(e for e in later if isinstance(e, SegmentStarted) and e.trial == trial)
         assert first.boundary >= last[trial] - 1
 
-    whole, _ = run(
-        toy(method, 2, name="whole"),
-        make_rank=functools.partial(ScriptedRank, seconds=0.05),
-    )
+    whole, _ = run(toy(method, 2, name="whole", **beside), make_rank=scripted)
     proposals = [
         [(e.trial, e.config) for e in events if isinstance(e, TrialProposed)]
         for events in (after, events_of(whole.folder))
@@ -104,6 +102,12 @@ def test_a_killed_driver_loses_nothing_that_finished(
         for study in (result, whole)
     ]
     assert values[0] == values[1]
+    assert result.state.crowned == whole.state.crowned
+    assert (result.state.crowned is not None) == bool(beside)
+    looks = [  # equal configurations are equally good: which of them is the best is the timing's
+        [(e.value, e.rows, e.again) for e in study.state.evaluations] for study in (result, whole)
+    ]
+    assert looks[0] == looks[1] and looks[0][0][1:] == (9, False)
 
 
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
