@@ -50,7 +50,7 @@ def of_report(
         if caption:
             found[f"best_so_far.{axis}"] = caption
     if any(row.validation or row.test for row in final):
-        found["final"] = _final(final, metric)
+        found["final"] = _final(final, metric) + _default(final)
     if pairs:
         found["pairwise"] = _pairwise(pairs)
     return found
@@ -108,6 +108,12 @@ def _final(final: Sequence[FinalRow], metric: Metric) -> str:
         f"Validation values are the best of many looks, so optimistic: on test, {label} is"
         f" {figure(abs(most))} worse on average, the widest gap."
     )
+
+
+def _default(final: Sequence[FinalRow]) -> str:
+    """What the default configuration is, as far as its names are searched."""
+    configs = [row.config for row in final if row.config]
+    return f" The default configuration is {config_text(configs[0])}." if configs else ""
 
 
 def _pairwise(pairs: Sequence[Pair]) -> str:

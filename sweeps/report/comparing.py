@@ -97,6 +97,7 @@ def _default_row(methods: Sequence[Method]) -> FinalRow:
         test=summary([test for _, test in both]),
         gap=summary([value - test for value, test in both]),
         note=note,
+        config=found[0].config if len(several) == 1 else None,
     )
 
 

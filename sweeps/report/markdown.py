@@ -8,21 +8,19 @@ cannot close.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 
-from sweeps.model_card import escaped
-from sweeps.report.model import AXES, Band, Method, Metric, Pair, Report, Summary
-from sweeps.report.repetition import Config, Cost, Finalist, Retrained, Stretch
-from sweeps.report.wording import epochs_text, figure, sentence, span
+from sweeps.report.markdown_methods import method_parts
+from sweeps.report.markdown_text import cost_cells, fenced, interval, plain, table
+from sweeps.report.model import AXES, Band, Pair, Report
+from sweeps.report.repetition import Config
+from sweeps.report.wording import figure, span
 from sweeps.text import config_text, count
 
-BEST_SHOWN = 10
 _AT = (0.1, 0.25, 0.5, 0.75, 1.0)
 """Shares of the largest cost at which curves are told."""
 
 _MARKS = {"red": "**Red:**", "warn": "**Note:**", "info": "Note:"}
-_LINKED = re.compile(r"://|www\.|[&~@!]")
 
 
 def markdown(report: Report) -> str:
@@ -37,40 +35,9 @@ def markdown(report: Report) -> str:
         *_pairs(report),
     ]
     for method in report.methods:
-        parts += _method(method, report)
+        parts += method_parts(method, report)
     parts += [*_failures(report), *_reproduction(report), _made(report)]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def plain(text: str) -> str:
-    """Text that Markdown takes for nothing but text, in one line; no address becomes a link."""
-    # Spaces at the beginning would make it a block of code.
-    one_line = escaped(text).strip()
-    return _LINKED.sub(lambda m: "\\" + m[0] if m[0] != "www." else "www\\.", one_line)
-
-
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; a heading that starts with `>` is of a column of numbers. Cells are escaped."""
-    rule = ["---:" if h.startswith(">") else "---" for h in headings]
-    lines = [[plain(h.removeprefix(">")) for h in headings], rule]
-    lines += [[plain(c) for c in row] for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def fenced(text: str, language: str = "") -> str:
-    """A block of code, in a fence longer than any within it."""
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
-
-
-def interval(value: Summary | None) -> str:
-    """`0.705 (0.691 to 0.719)`; the mean alone below three repetitions."""
-    if value is None:
-        return "-"
-    if value.low is None:
-        return figure(value.mean)
-    return f"{figure(value.mean)} ({figure(value.low)} to {figure(value.high)})"
 
 
 def _budget(report: Report) -> Iterator[str]:
@@ -105,18 +72,11 @@ def _budget(report: Report) -> Iterator[str]:
                         m.counts.running,
                     )
                 ),
-                *_cost(m.cost),
+                *cost_cells(m.cost),
             )
             for m in report.methods
         ),
     )
-
-
-def _cost(cost: Cost) -> tuple[str, str, str, str]:
-    """Epochs, device seconds, wall time, money."""
-    wall = span(cost.wall_s) if cost.wall_s else "-"
-    usd = "-" if cost.usd is None else f"${cost.usd:,.2f}"
-    return figure(cost.epochs), f"{cost.device_s:,.0f}", wall, usd
 
 
 def _best_so_far(report: Report) -> Iterator[str]:
@@ -190,121 +150,6 @@ def _pair_row(pair: Pair) -> tuple[str, ...]:
         figure(pair.p_holm),
         pair.claim,
     )
-
-
-def _method(method: Method, report: Report) -> Iterator[str]:
-    metric = report.metric
-    yield f"## {plain(sentence(method.label))}"
-    yield plain(sentence(method.description)) + "."
-    yield _repetitions(method, metric)
-    for name in ("slices", "learning", "edf", "lineage", "schedule"):
-        yield plain(method.captions.get(name, ""))
-    if method.importance.shares:
-        yield plain(method.captions["importance"])
-        yield table(
-            ("name", ">importance"),
-            ((name, f"{share:.1%}") for name, share in method.importance.shares.items()),
-        )
-    elif method.importance.hidden:
-        yield plain(method.importance.hidden)
-    yield from _best_trials(method, metric)
-    for repetition in method.repetitions:
-        if repetition.lineage is not None and len(repetition.lineage.winner) > 1:
-            yield f"The winner of {plain(repetition.study)}, stretch by stretch:"
-            yield _stretches(repetition.lineage.winner)
-        yield from _finalists(repetition.study, repetition.finalists, repetition.finalists_cost)
-        yield from _replays(repetition.study, repetition.replays, repetition.replay_cost)
-
-
-def _repetitions(method: Method, metric: Metric) -> str:
-    rows = []
-    for r in method.repetitions:
-        chosen = r.selected
-        test = None if chosen is None else chosen.test
-        rows.append(
-            (
-                r.study,
-                str(r.seed),
-                r.status,
-                f"{r.counts.started:,}",
-                *_cost(r.cost)[:3],
-                figure(None if chosen is None else chosen.value),
-                figure(None if test is None else test.value),
-                "-" if test is None else f"{test.rows:,}",
-                figure(None if test is None else test.standard_error),
-                "-" if chosen is None else chosen.trial,
-            )
-        )
-    label = metric.label
-    heads = ("study", ">seed", "state", ">trials", ">epochs", ">device seconds", ">wall time")
-    found = (f">validation {label}", f">test {label}", ">test rows", ">standard error")
-    return table((*heads, *found, "selected"), rows)
-
-
-def _best_trials(method: Method, metric: Metric) -> Iterator[str]:
-    best = [line for line in method.configurations.lines if line.value is not None][:BEST_SHOWN]
-    if not best:
-        return
-    yield plain(method.captions.get("parallel", ""))
-    rows = ((line.key, line.state, figure(line.value), config_text(line.config)) for line in best)
-    yield table(("trial", "state", f">validation {metric.label}", "configuration"), rows)
-
-
-def _stretches(stretches: Sequence[Stretch]) -> str:
-    return table(
-        ("epochs", "trial", "configuration"),
-        (
-            (f"{figure(s.start_epoch)} to {figure(s.end_epoch)}", s.trial, config_text(s.config))
-            for s in stretches
-        ),
-    )
-
-
-def _finalists(study: str, finalists: Sequence[Finalist], cost: Cost | None) -> Iterator[str]:
-    if not finalists:
-        return
-    yield f"Finalists of {plain(study)}, trained again on new seeds{_beside(cost)}:"
-    yield table(
-        ("of trial", "configuration", ">in the search", ">validation", ">test", ">runs", ""),
-        (
-            (
-                f.repeats,
-                config_text(f.config),
-                figure(f.found),
-                interval(f.validation),
-                interval(f.test),
-                str(len(f.runs)),
-                "crowned" if f.crowned else "",
-            )
-            for f in finalists
-        ),
-    )
-
-
-def _replays(study: str, replays: Sequence[Retrained], cost: Cost | None) -> Iterator[str]:
-    if not replays:
-        return
-    yield f"The winner's schedule of {plain(study)}, trained alone{_beside(cost)}:"
-    yield table(
-        ("trial", ">seed", "state", ">validation", ">test"),
-        (
-            (
-                r.trial,
-                "-" if r.seed is None else str(r.seed),
-                r.state,
-                figure(r.value),
-                figure(None if r.test is None else r.test.value),
-            )
-            for r in replays
-        ),
-    )
-
-
-def _beside(cost: Cost | None) -> str:
-    """What trials beside the search cost, which no budget counts."""
-    if cost is None:
-        return ""
-    return f" ({epochs_text(cost.epochs)}, {cost.device_s:,.0f} {cost.device.upper()} seconds)"
 
 
 def _failures(report: Report) -> Iterator[str]:

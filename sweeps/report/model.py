@@ -224,7 +224,8 @@ class FinalRow:
     """A row of the final table. gap: validation minus test, per repetition that has both.
 
     role: method; random (a method that is random search); default. Rows of the last two are
-    always there: with None for what was not run, and `note` says how to run it.
+    always there: with None for what was not run, and `note` says how to run it. config: the
+    default configuration, when all its runs here are of one.
     """
 
     label: str
@@ -233,6 +234,7 @@ class FinalRow:
     test: Summary | None
     gap: Summary | None
     note: str = ""
+    config: Config | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

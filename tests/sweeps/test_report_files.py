@@ -23,7 +23,8 @@ from orchestrator.events import StudyEnded, TrialEnded
 from sweeps.report.folder import FILES, write_report
 from sweeps.report.gather import gather
 from sweeps.report.html import html
-from sweeps.report.markdown import fenced, markdown
+from sweeps.report.markdown import markdown
+from sweeps.report.markdown_text import fenced
 from sweeps.report.methods import grouped
 from sweeps.report.model import Metric, from_json
 from sweeps.report.optuna_storage import write_optuna

@@ -253,6 +253,8 @@ def test_random_search_that_was_run_has_its_row_with_numbers():
     assert rows["random"].test.mean == 0.7
     assert rows["random"].note == ""
     assert rows["default"].validation.mean == pytest.approx(0.79)
+    assert rows["default"].config["learning_rate"] == 0.001
+    assert "The default configuration is learning_rate=0.001" in made.captions["final"]
 
 
 def test_defaults_that_two_spaces_made_different_are_told():
@@ -268,6 +270,7 @@ def test_defaults_that_two_spaces_made_different_are_told():
     own = trial(0, [0.5, 0.6], config={"learning_rate": 0.01}, origin="default")
     made = report(grid, [result(bayes[0].spec, [changed[0], *own, *changed[1:]])])
     assert "2 different configurations" in made.final[-1].note
+    assert made.final[-1].config is None
 
 
 def test_a_study_that_was_stopped_says_so():
