@@ -1,8 +1,8 @@
-"""Whoever is shown a study while it runs: a terminal that is closed does not end the study.
+"""Whoever is shown a study while it runs: the study does not end when they do.
 
 Shows nothing itself. What is shown goes to a place that may go away before the study does: a pipe
-whose reader ended, a terminal that was closed, a disk that is full. Then nothing more is shown
-there, and the study goes on; all of it stands in the journal.
+whose reader ended, a log on a disk that is full. Then nothing more is shown there, and the study
+goes on; all of it stands in the journal.
 """
 
 from __future__ import annotations
