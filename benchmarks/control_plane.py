@@ -21,6 +21,7 @@ local Ray and its journal on disk. Rows are saved as they are done; `--only` mea
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import shutil
 import statistics
@@ -37,7 +38,7 @@ from benchmarks.saved_rows import Row, SavedRows, table
 from benchmarks.scripted_study import scripted_spec
 from benchmarks.sources import PROGRAM
 from orchestrator.journal import JOURNAL, Journal, length_file, read_journal
-from orchestrator.results import SPECIFICATION
+from orchestrator.specification import write_specification
 
 SIZES = (1_000, 10_000)
 METHODS = ("random", "asha", "pbt")
@@ -101,13 +102,15 @@ def told(sampler: str, units: int, storage: Path) -> Path:
     """A Bayesian study of so many ended trials, which may begin more: a random study's history."""
     ran = Path(child("run", "random", str(units), str(storage))["folder"])
     spec = scripted_spec("bayes", units, sampler=sampler, run_cap=2 * units, name=ran.name)
-    (ran / SPECIFICATION).write_text(json.dumps(spec.model_dump(mode="json")), "utf-8")
+    digest = write_specification(ran, spec)
     path = ran / JOURNAL
     entries = read_journal(path).entries
     path.unlink()
     length_file(path).unlink()
     journal = Journal(path)
-    journal.append([entry.event for entry in entries[:-1]])  # all but the study's end
+    first: Any = entries[0].event
+    history = [entry.event for entry in entries[1:-1]]  # all but the study's end
+    journal.append([dataclasses.replace(first, spec_sha256=digest), *history])
     journal.close()
     return ran
 

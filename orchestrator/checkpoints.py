@@ -120,32 +120,23 @@ def remove_remnants(study_folder: Path) -> list[Path]:
     return deleted
 
 
-def remove_orphans(study_folder: Path, named: Collection[str]) -> list[Path]:
-    """Delete whole checkpoints that no line of the journal names; call it as `remove_remnants`.
-
-    A kill between a rename and the journal's line leaves one, and nobody will ever refer to it:
-    a trial that is taken up has another segment, and so other paths. What a worker of a killed
-    driver still commits later is found at the next resume. What cannot be deleted stays.
+def unnamed(study_folder: Path, named: Collection[str]) -> list[Path]:
+    """Find whole checkpoints that no line of the journal names; `orphans.py` says whose they are.
 
     Args:
-        study_folder: the study's folder; nothing outside it is deleted.
+        study_folder: the study's folder; nothing outside it is found.
         named: the paths that the journal names, relative to the study's folder.
 
     Returns:
-        The folders deleted, relative to the study's folder.
+        Their folders, relative to the study's folder.
     """
-    deleted = []
+    found = []
     for folder in sorted(study_folder.glob("trials/*/checkpoints/boundary-*-segment-*")):
         path = folder.relative_to(study_folder)
         inside = folder.resolve() == study_folder.resolve() / path  # no link on the way
-        if path.as_posix() in named or not inside or not _PATH.fullmatch(folder.name):
-            continue
-        try:
-            remove(folder)
-        except OSError:
-            continue
-        deleted.append(path)
-    return deleted
+        if inside and _PATH.fullmatch(folder.name) and path.as_posix() not in named:
+            found.append(path)
+    return found
 
 
 @dataclass
@@ -268,7 +259,7 @@ __all__ = [
     "commit",
     "is_committed",
     "remove",
-    "remove_orphans",
     "remove_remnants",
+    "unnamed",
     "verify",
 ]

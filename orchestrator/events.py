@@ -28,7 +28,10 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudyStarted(Event):
-    """First line of every journal."""
+    """First line of every journal.
+
+    `spec_sha256`: of the specification's file beside it, in hex; None: nobody looked.
+    """
 
     kind: ClassVar[str] = "study_started"
     name: str
@@ -39,6 +42,7 @@ class StudyStarted(Event):
     smoke: bool = False
     versions: dict[str, str] = field(default_factory=dict)
     host: dict[str, Any] = field(default_factory=dict)
+    spec_sha256: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

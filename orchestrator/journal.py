@@ -198,7 +198,7 @@ def read_journal(path: Path) -> Contents:
             f"{path}:{len(entries) + 1}: the journal is cut off here: {length} events were written"
             f" ({length_file(path).name} says so), {len(entries)} can be read.",
             mend="nothing was changed. Restore the file from a copy; to go on without the events"
-            f" that are lost, delete {length_file(path)}.",
+            f" that are lost, delete {length_file(path)}; checkpoints that only they named stay.",
         )
     return Contents(tuple(entries), position, len(raw) - position, late)
 

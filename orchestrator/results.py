@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import StudyUnreadable
-from orchestrator.events import Evaluated, StudyResumed
+from orchestrator.events import Evaluated, StudyResumed, StudyStarted
 from orchestrator.journal import JOURNAL, Contents, read_journal
 from orchestrator.lock import owner
+from orchestrator.specification import SPECIFICATION, is_study, read_specification
 from orchestrator.state import StudyState, TrialRecord
 from search_spaces import SweepSpec
 from search_spaces.extending import changed
 
-SPECIFICATION = "spec.json"
 SWEEP_FILE = "sweep.yaml"
 JSON_VERSION = 1
 
@@ -170,17 +169,19 @@ def read_study(folder: Path) -> StudyResult:
     Raises:
         StudyUnreadable: it is not a study, or its journal or specification is damaged.
     """
-    contents = read_journal(folder / JOURNAL)
-    spec_file = folder / SPECIFICATION
+    contents = _contents(folder)
+    first = contents.entries[0].event
+    spec = read_specification(
+        folder, first.spec_sha256 if isinstance(first, StudyStarted) else None
+    )
     try:
-        spec = SweepSpec.model_validate(json.loads(spec_file.read_text("utf-8")))
         for entry in contents.entries:
             if isinstance(entry.event, StudyResumed) and entry.event.changes:
                 spec = changed(spec, entry.event.changes)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise StudyUnreadable(
-            f"{spec_file}: the study's specification cannot be read: {error}.",
-            mend="nothing was changed; restore the file from a copy.",
+            f"{folder / SPECIFICATION}: what the journal changed about it does not fit: {error}.",
+            mend="nothing was changed; restore both files from a copy.",
         ) from error
     notes = []
     if contents.torn_bytes:
@@ -197,9 +198,30 @@ def read_study(folder: Path) -> StudyResult:
     return StudyResult(folder, spec, state, contents, owner(folder), tuple(notes))
 
 
+def _contents(folder: Path) -> Contents:
+    try:
+        return read_journal(folder / JOURNAL)
+    except StudyUnreadable as error:
+        if (folder / JOURNAL).exists() or not is_study(folder):
+            raise
+        raise StudyUnreadable(
+            f"{folder / JOURNAL}: the journal of this study is gone.",
+            mend="nothing was changed. Restore the file from a copy; without it nobody knows what"
+            " the checkpoints under trials/ are.",
+        ) from error
+
+
 def list_studies(storage: Path) -> list[Path]:
-    """Folders under `storage` that hold a journal, the newest change first; [] without a folder."""
+    """Folders under `storage` that hold a study, the newest change first; [] without a folder.
+
+    One whose journal is gone is among them: reading it says so.
+    """
     if not storage.is_dir():
         return []
-    journals = [f / JOURNAL for f in storage.iterdir() if (f / JOURNAL).is_file()]
-    return [j.parent for j in sorted(journals, key=lambda j: j.stat().st_mtime, reverse=True)]
+    return sorted((f for f in storage.iterdir() if is_study(f)), key=_changed, reverse=True)
+
+
+def _changed(study: Path) -> float:
+    """When it was last written to, in seconds since 1970."""
+    journal = study / JOURNAL
+    return (journal if journal.exists() else study).stat().st_mtime

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,13 +15,12 @@ from typing import Any
 
 from orchestrator import disk
 from orchestrator.budgets import running_seconds
-from orchestrator.checkpoints import remove_orphans, remove_remnants
+from orchestrator.checkpoints import remove_remnants
 from orchestrator.damage import damaged_checkpoints
 from orchestrator.driver import Driver, OnEvent, OnNotice
 from orchestrator.errands import Errand, no_test_split, resuming
 from orchestrator.errors import StudyError, StudyUnreadable, Unfit
 from orchestrator.events import (
-    CheckpointCommitted,
     Event,
     StudyResumed,
     StudyStarted,
@@ -31,9 +29,11 @@ from orchestrator.events import (
 from orchestrator.extending import extended_trials, not_extended, refuse_lost
 from orchestrator.journal import JOURNAL, Journal
 from orchestrator.lock import StudyLock, refuse_running
+from orchestrator.orphans import clear_orphans
 from orchestrator.provenance import host, versions
-from orchestrator.results import SPECIFICATION, SWEEP_FILE, StudyResult, read_study
+from orchestrator.results import SWEEP_FILE, StudyResult, read_study
 from orchestrator.segment import Readiness
+from orchestrator.specification import write_specification
 from orchestrator.state import StudyState
 from orchestrator.stop_request import forget_stop, stop_asked_at, stop_request
 from orchestrator.study_folder import (
@@ -110,13 +110,11 @@ def run_study(
         remove_journal(folder)
         with beginning(folder):
             (folder / SWEEP_FILE).write_text(sweep.source, "utf-8")
-            (folder / SPECIFICATION).write_text(
-                json.dumps(spec.model_dump(mode="json"), indent=1), "utf-8"
-            )
+            started = _started(spec, sweep.path, write_specification(folder, spec))
             driver.open(
                 Journal(folder / JOURNAL, guard=lock),
                 [],
-                [_started(spec, sweep.path)],
+                [started],
                 Errand(spec=spec),
             )
         driver.wait()
@@ -194,7 +192,7 @@ def take_up(
         _refuse_code(past, spec, allow_code=allow_code)
         lock.check()  # reading took a while, and what follows deletes
         remove_remnants(folder)
-        remove_orphans(folder, _named(past))
+        clear_orphans(past, on_notice)
         forget_stop(folder, asked_at)
         cache = folder.parent / CACHE
         driver = Driver(
@@ -238,12 +236,6 @@ def take_up(
 def _at_rest(study: StudyResult) -> StudyResult:
     """The study as it is to the one who holds its lock: nobody else is at it."""
     return dataclasses.replace(study, running=None)
-
-
-def _named(study: StudyResult) -> set[str]:
-    """The checkpoints that the journal names, the lost ones too."""
-    events = (entry.event for entry in study.contents.entries)
-    return {event.path for event in events if isinstance(event, CheckpointCommitted)}
 
 
 def _refuse_code(study: StudyResult, spec: SweepSpec, *, allow_code: bool) -> None:
@@ -299,7 +291,7 @@ def request_stop(folder: Path) -> str:
     return running
 
 
-def _started(spec: SweepSpec, file: Path) -> StudyStarted:
+def _started(spec: SweepSpec, file: Path, spec_sha256: str) -> StudyStarted:
     return StudyStarted(
         name=spec.name,
         method=spec.method,
@@ -309,4 +301,5 @@ def _started(spec: SweepSpec, file: Path) -> StudyStarted:
         smoke=spec.smoke,
         versions=versions(),
         host=host(file),
+        spec_sha256=spec_sha256,
     )

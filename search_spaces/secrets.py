@@ -27,7 +27,8 @@ _SHORTEST_LINE = 24
 """Lines of such a value that are looked for alone: a log has them one by one."""
 
 _SAYS_SECRET = re.compile(
-    r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL)S?(_|\d|$)|_(PASS|PWD|PAT)$|WEBHOOK",
+    r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|COOKIE)S?(_|\d|$)|_(PASS|PWD|PAT)$"
+    r"|(^|_)(AUTH|DSN)$|CONN(ECTION)?_?STR(ING)?$|WEBHOOK",
     re.IGNORECASE,
 )
 _SAYS_PLACE = re.compile(r"(PATH|FILE|DIR|MODE|METHOD)$", re.IGNORECASE)
@@ -40,13 +41,20 @@ _IN_QUERY = re.compile(
     re.IGNORECASE,
 )
 _NAME = (
-    r"((?:api[_-]?key|secret(?:[_-]access)?(?:[_-]key)?|passw(?:or)?d|(?:access|auth|hub)[_-]token)"
+    r"((?:api[_-]?key|secret(?:[_-]access)?(?:[_-]key)?|passw(?:or)?d|(?:access|auth|hub)[_-]token"
+    r"|(?:account|shared|access)[_-]?key|shared[_-]?access[_-]?(?:key|signature)"
+    r"|pwd(?=[\"']?\s{0,9}[=:]\s{0,9}[\"']?[^/.~\s\"']))"  # a path is where somebody works
     r"[\"']?\s*[=:]\s*[\"']?)"
 )
 _VALUE = r"[^\s\"',;&}\])]{6,}"
 _NAMED = re.compile(_NAME + _VALUE, re.IGNORECASE)
 _GIVEN = re.compile(_NAME + r"(?![$<*%{\[])" + _VALUE, re.IGNORECASE)
 """As `_NAMED`, but `password: $PASSWORD`, which says where it stands, is none."""
+_LABELLED = re.compile(_NAME + f"({_VALUE})", re.IGNORECASE)
+_BARE_TOKEN = re.compile(
+    r"((?i:(?<![\w-])token)[\"']?\s*[=:]\s*[\"']?)(?=[^\s\"',;&}\])]{0,99}[0-9A-Z])" + _VALUE
+)
+"""`token: `, but not `unexpected token: identifier`, nor a tokenizer's `pad_token`."""
 _BEARER = re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{8,}")
 _HEADER = re.compile(
     r"(?:\bAuthorization[\"']?\s*[:=]\s*[\"']?(?:Bearer|Basic)\s+|\bBearer\s+(?=\S*\d))[\w.~+/=-]{8,}"
@@ -89,6 +97,7 @@ def _cleaned(text: str, values: tuple[str, ...]) -> str:
     text = _IN_ADDRESS.sub(f"{HIDDEN}@", text)
     text = _IN_QUERY.sub(rf"\1{HIDDEN}", text)
     text = _NAMED.sub(rf"\1{HIDDEN}", text)
+    text = _BARE_TOKEN.sub(rf"\1{HIDDEN}", text)
     text = _BEARER.sub(rf"\1 {HIDDEN}", text)
     return _HEX_KEY.sub(HIDDEN, _TOKEN.sub(HIDDEN, text))
 
@@ -143,6 +152,8 @@ def names_secret(name: str) -> bool:
 def _values_of(environ: Mapping[str, str]) -> tuple[str, ...]:
     """The secret values of an environment, in every form in which they are looked for."""
     found = {value for name, value in environ.items() if names_secret(name)}
+    for value in tuple(found):  # a connection string: its key is a secret by itself
+        found |= {secret for _, secret in _LABELLED.findall(value)}
     for value in environ.values():
         if "://" in value:
             for password in _PASSWORD.findall(value):

@@ -81,10 +81,11 @@ def resume_sweep(
 
     Raises:
         UsageError: there is no such study.
+        StudyUnreadable: it cannot be read; without a name: none can go on, and one cannot be read.
         SweepError: it cannot go on; the error owns its exit code.
     """
     root = storage or DEFAULT_STORAGE
-    folder = find_study(study, root) if study is not None else _newest_resumable(root)
+    folder = find_study(study, root) if study is not None else _newest_resumable(surface, root)
     spec, changes = going_on(read_study(folder), overrides)
     if spec.smoke:
         surface.say(SMOKE, style="bold yellow")
@@ -103,14 +104,21 @@ def resume_sweep(
     return close(surface, result, storage)
 
 
-def _newest_resumable(root: Path) -> Path:
+def _newest_resumable(surface: Surface, root: Path) -> Path:
+    """The one written to last; those passed over because they cannot be read are named."""
+    passed_over: list[StudyUnreadable] = []
     for folder in list_studies(root):
         try:
             status = read_study(folder).status
-        except StudyUnreadable:
-            continue  # `sweep list` names it; it does not keep another study from going on
+        except StudyUnreadable as error:
+            passed_over.append(error)
+            continue
         if status in RESUMABLE:
+            for unreadable in passed_over:
+                surface.say(f"passed over, it cannot be read: {unreadable}", style="yellow")
             return folder
+    if passed_over:
+        raise passed_over[0]  # perhaps the one that was meant
     raise UsageError(
         f"{root}: there is no study here that was interrupted or stopped.",
         mend="name one: `sweep list` shows them all.",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from orchestrator.journal import JOURNAL
+from orchestrator.specification import is_study
 from search_spaces.errors import SweepError, nearest
 from search_spaces.parts import NAME
 
@@ -23,11 +24,6 @@ class UsageError(SweepError):
 
     def __init__(self, rule: str, *, mend: str) -> None:
         super().__init__(f"{rule}\n    mend: {mend}")
-
-
-def is_study(folder: Path) -> bool:
-    """Whether the folder holds a journal."""
-    return (folder / JOURNAL).is_file()
 
 
 def study_names(storage: Path) -> list[str]:

@@ -35,7 +35,12 @@ IN_ENVIRONMENT = (
     "AWS_SESSION_TOKEN",
     "DB_PASSWORD",
     "SIGNING_SECRET",
+    "BASIC_AUTH",
+    "SESSION_COOKIE",
+    "AZURE_STORAGE_CONNECTION_STRING",
 )
+_CONNECTION = "DefaultEndpointsProtocol=https;AccountName=acme;AccountKey={};EndpointSuffix=a.net"
+"""What such a variable holds: the secret is its key, which libraries tell alone too."""
 _WAIT_S = 300.0
 
 TASK = '''
@@ -50,6 +55,9 @@ from tests.orchestrator.tiny_task import TinyTask, accuracy
 
 ADDRESS = "https://me:" + os.environ["URL_CANARY"] + "@data.example.org/rows.csv"
 HUB = os.environ["HUB_CANARY_TEXT"]
+NOTED = os.environ["SAID_CANARY"]  # no name says that it is one: what stands before it does
+SAID = f"Server=db;Uid=me;Pwd={{NOTED}}; token: {{NOTED}}; SharedAccessKey={{NOTED}};"
+KEY = os.environ["AZURE_STORAGE_CONNECTION_STRING"].split("AccountKey=")[1].split(";")[0]
 
 
 def tell():
@@ -59,7 +67,7 @@ def tell():
         sys.stderr.write(os.environ[name][4:] + chr(10))
         logging.getLogger("acme").error("cannot log in with %s", os.environ[name])
         warnings.warn("old key " + os.environ[name])
-    print("read", ADDRESS, "with", HUB)
+    print("read", ADDRESS, "with", HUB, "by", SAID, "signed with", KEY)
 
 
 class Telling(TinyTask):
@@ -70,7 +78,7 @@ def metrics(prediction):
     tell()
     Telling.calls += 1
     if {raises} and Telling.calls > 1:
-        raise RuntimeError("403 for " + ADDRESS + " with " + HUB + " and " + " ".join(
+        raise RuntimeError("403 for " + ADDRESS + " with " + HUB + " " + SAID + " ".join(
             os.environ[name] for name in {names!r}))
     return accuracy(prediction)
 
@@ -90,6 +98,7 @@ def canaries(case: str) -> dict[str, str]:
     made = {name: f"canary{word(18)}" for name in IN_ENVIRONMENT}
     made["URL_CANARY"] = f"canary{word(12)}"
     made["HUB_CANARY_TEXT"] = f"hf_{word(34)}"
+    made["SAID_CANARY"] = f"canary7{word(12)}"
     made["WANDB_API_KEY"] = word(40, "0123456789abcdef")
     made["DOTENV"] = f"canary{word(18)}"
     return made
@@ -129,6 +138,9 @@ def run(case: str, folder: Path, bench: Bench) -> Outcome:
         environment = {
             **os.environ,
             **{name: value for name, value in secrets.items() if name != "DOTENV"},
+            "AZURE_STORAGE_CONNECTION_STRING": _CONNECTION.format(
+                secrets["AZURE_STORAGE_CONNECTION_STRING"]
+            ),
             "PYTHONPATH": os.getcwd(),
             "HOME": str(folder / "home"),
             "TMPDIR": str(folder / "tmp"),

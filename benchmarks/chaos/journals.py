@@ -1,5 +1,7 @@
 """F10: a journal that was cut, flipped, emptied or lost is refused, or nothing is missing.
 
+So is a specification that is not the one that the study began with.
+
 Starts no Ray: what is asked is what reading gives, by `read_study` and by the command line, over
 copies of studies that finished and of studies that were cut off. All events of a copy were on
 disk before it was damaged, so whoever reads fewer and exits with 0 has lost some in silence; the
@@ -8,6 +10,7 @@ one exception is a kill in mid-write, whose event nobody had acted on yet.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import random
@@ -19,8 +22,9 @@ from benchmarks.chaos.row import Bench, Outcome, Row, parts, seeds
 from benchmarks.chaos.studies import command_line, scripted_spec
 from orchestrator.errors import StudyUnreadable
 from orchestrator.journal import JOURNAL, Journal, read_journal
-from orchestrator.results import SPECIFICATION, SWEEP_FILE, read_study
+from orchestrator.results import SWEEP_FILE, read_study
 from orchestrator.simulate import simulate
+from orchestrator.specification import SPECIFICATION, write_specification
 from orchestrator.surfaces import LearningRateCurve
 
 _EVERY = 64
@@ -75,11 +79,23 @@ DAMAGES: dict[str, Damage] = {
     "lines-of-another": lambda raw, rng: raw + raw.splitlines(keepends=True)[-1],
     "emptied": lambda raw, rng: b"",
 }
+_OF_THE_SPECIFICATION: dict[str, Damage] = {
+    "flipped": _flip,
+    "truncated": lambda raw, rng: raw[: rng.randrange(1, len(raw))],
+    "emptied": lambda raw, rng: b"",
+    "block-gone": lambda raw, rng: raw[: (at := rng.randrange(len(raw)))] + raw[at + 64 :],
+    # Whole JSON that says something else: nobody but the sum can tell.
+    "another-seed": lambda raw, rng: raw.replace(b'"seed": ', b'"seed": 1'),
+    "another-range": lambda raw, rng: raw.replace(b"1e-05", b"1e-06"),
+}
+_SPECIFICATION = "specification-"
 _KINDS = tuple(f"{study}-{damage}" for study in ("random", "pbt", "cut-off") for damage in DAMAGES)
 CASES = (
     *seeds(_TRUNCATED, "random-truncated", "cut-off-truncated"),
     *seeds(8, *_KINDS),
     *seeds(20, "random-missing", "random-torn-in-mid-write", "pbt-torn-in-mid-write"),
+    *seeds(4, *(f"random-{_SPECIFICATION}{damage}" for damage in _OF_THE_SPECIFICATION)),
+    f"random-{_SPECIFICATION}gone/0",
 )
 
 
@@ -95,14 +111,14 @@ def write_study(folder: Path, study: str) -> bytes:
     """Write a simulated study as a driver does, the population in sittings; returns its journal."""
     events, spec = _events(study)
     folder.mkdir(parents=True)
+    started = dataclasses.replace(events[0], spec_sha256=write_specification(folder, spec))  # type: ignore[arg-type]
     journal = Journal(folder / JOURNAL)
-    for number, event in enumerate(events, start=1):
+    for number, event in enumerate((started, *events[1:]), start=1):
         journal.append([event])
         if study == "pbt" and number % _SITTING == 0:
             journal.close()
             journal = Journal(folder / JOURNAL, read_journal(folder / JOURNAL))
     journal.close()
-    (folder / SPECIFICATION).write_text(json.dumps(spec.model_dump(mode="json")))  # type: ignore[attr-defined]
     (folder / SWEEP_FILE).write_text("method: random\n")
     return (folder / JOURNAL).read_bytes()
 
@@ -122,6 +138,8 @@ def run(case: str, folder: Path, bench: Bench) -> Outcome:
         return Outcome(_started_over(folder))
     if kind == "torn-in-mid-write":
         return Outcome(_recovered(place, study, rng))
+    if kind.startswith(_SPECIFICATION):
+        return Outcome(_other_specification(place, kind.removeprefix(_SPECIFICATION), rng))
     if kind == "truncated":
         length = len(raw) // _EVERY
         damaged = raw[: _EVERY * (seed * length // _TRUNCATED)]
@@ -140,16 +158,44 @@ def _judge(place: Path, whole: int) -> list[str]:
     except StudyUnreadable as error:
         if "mend:" not in str(error) or str(place / JOURNAL) not in str(error):
             said.append(f"refused without place or way out: {error}")
-        read = None
-    if read is not None and read < whole:
+        return [*said, *_exits_5(place)]
+    if read < whole:
         said.append(f"silent loss: {read} of {whole} events were read, without an error")
     code, output = command_line("show", str(place), "--json")
-    if code != (5 if read is None else 0) or "Traceback" in output:
+    if code != 0 or "Traceback" in output:
         said.append(f"`sweep show` exited with {code}: {output[-200:]}")
-    if read is None:
-        code, output = command_line("resume", str(place))
-        if code != 5:
-            said.append(f"`sweep resume` exited with {code}: {output[-200:]}")
+    return said
+
+
+def _exits_5(place: Path) -> list[str]:
+    """Of a study that cannot be read; and it is listed as such, not left out."""
+    said = []
+    for word in ("show", "best", "resume"):
+        code, output = command_line(word, str(place))
+        if code != 5 or "Traceback" in output:
+            said.append(f"`sweep {word}` exited with {code}: {output[-200:]}")
+    code, output = command_line("list", "--storage", str(place.parent))
+    if code != 0 or "unreadable" not in output:
+        said.append(f"`sweep list` exited with {code} and did not name it: {output[-200:]}")
+    return said
+
+
+def _other_specification(place: Path, damage: str, rng: random.Random) -> list[str]:
+    path = place / SPECIFICATION
+    if damage == "gone":
+        path.unlink()
+    else:
+        whole = path.read_bytes()
+        damaged = _OF_THE_SPECIFICATION[damage](whole, rng)
+        path.write_bytes(whole[:-1] if damaged == whole else damaged)
+    said = _exits_5(place)
+    try:
+        read_study(place)
+    except StudyUnreadable as error:
+        if "mend:" not in str(error) or str(path) not in str(error):
+            said.append(f"refused without place or way out: {error}")
+    else:
+        said.append("another specification was read, without an error")
     return said
 
 
@@ -162,13 +208,10 @@ def _started_over(storage: Path) -> list[str]:
     (storage / "study" / "trials" / "0000").mkdir(parents=True)
     sweep = storage / "study.yaml"
     sweep.write_text(json.dumps(_asked()))
-    codes = {}
-    codes["show"], _ = command_line("show", str(storage / "study"))
-    codes["resume"], _ = command_line("resume", str(storage / "study"))
-    codes["run"], output = command_line("run", str(sweep), "--storage", str(storage), "--plain")
-    said = [f"`sweep {name}` exited with 0" for name, code in codes.items() if code == 0]
-    if codes["run"] not in (4, 5):
-        said.append(f"`sweep run` exited with {codes['run']}: {output[-200:]}")
+    said = _exits_5(storage / "study")
+    code, output = command_line("run", str(sweep), "--storage", str(storage), "--plain")
+    if code != 5:
+        said.append(f"`sweep run` exited with {code}: {output[-200:]}")
     if (storage / "study" / JOURNAL).exists():
         said.append("a new journal was begun in the folder")
     return said
@@ -208,15 +251,18 @@ def _recovered(place: Path, study: str, rng: random.Random) -> list[str]:
 
 ROW = Row(
     id="F10",
-    injected="journal truncated at every 64 bytes, bytes flipped, emptied, missing",
+    injected="journal truncated at every 64 bytes, bytes flipped, emptied, missing; specification"
+    " flipped, truncated, changed, missing",
     holds="recovers or exit 5, never fewer trials with exit 0",
     target="500 mutants, 0 silent losses",
     cases=CASES,
     few=(*seeds(4, "random-truncated"), *seeds(1, *_KINDS, "random-missing"),
-         "pbt-torn-in-mid-write/0"),
+         "pbt-torn-in-mid-write/0",
+         *seeds(1, *(f"random-{_SPECIFICATION}{damage}" for damage in _OF_THE_SPECIFICATION))),
     run=run,
-    counted="damaged journals",
-    remark="read by `read_study`, `sweep show` and `sweep resume`, without Ray; every event was on"
-    " disk before the damage, so one event fewer with exit 0 counts as a silent loss. A line torn"
-    " by a kill in mid-write is dropped and told.",
+    counted="damaged files",
+    remark="read by `read_study`, `sweep show`, `best`, `resume`, `list` and, where the journal is"
+    " gone, `sweep run`, without Ray; every event was on disk before the damage, so one event"
+    " fewer with exit 0 counts as a silent loss. A line torn by a kill in mid-write is dropped and"
+    " told.",
 )  # fmt: skip

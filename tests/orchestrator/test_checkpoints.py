@@ -21,8 +21,8 @@ from orchestrator.checkpoints import (
     commit,
     is_committed,
     remove,
-    remove_orphans,
     remove_remnants,
+    unnamed,
     verify,
 )
 
@@ -235,7 +235,7 @@ def test_a_half_deleted_checkpoint_is_never_taken_for_one(tmp_path: Path) -> Non
     remove(tmp_path / PATH)
 
 
-def test_a_checkpoint_that_the_journal_does_not_name_is_deleted_and_no_other(
+def test_checkpoints_that_the_journal_does_not_name_are_found_and_nothing_else(
     tmp_path: Path,
 ) -> None:
     study, outside = tmp_path / "study", tmp_path / "outside"
@@ -245,28 +245,9 @@ def test_a_checkpoint_that_the_journal_does_not_name_is_deleted_and_no_other(
         commit(study, path, TWO)
     commit(outside, orphan, TWO)
     (study / "trials" / "0003").symlink_to(outside / "trials" / "0001")
-    own = study / "trials/0001/checkpoints/boundary-mine-segment-mine"
-    own.mkdir()
-    assert remove_orphans(study, {path.as_posix() for path in kept}) == [orphan]
-    assert not (study / orphan).exists()
-    assert own.exists()
-    verify(outside / orphan)
-    for path in kept:
-        verify(study / path)
-    assert remove_orphans(study / "none", set()) == []
-
-
-def test_an_orphan_that_cannot_be_deleted_stops_nobody(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    commit(tmp_path, PATH, TWO)
-
-    def refused(*arguments: object) -> None:
-        raise PermissionError("not yours")
-
-    monkeypatch.setattr(Path, "rename", refused)
-    assert remove_orphans(tmp_path, set()) == []
-    verify(tmp_path / PATH)
+    (study / "trials/0001/checkpoints/boundary-mine-segment-mine").mkdir()
+    assert unnamed(study, {path.as_posix() for path in kept}) == [orphan]
+    assert unnamed(study / "none", set()) == []
 
 
 class Gate:

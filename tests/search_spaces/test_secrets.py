@@ -17,14 +17,17 @@ HEX = "0123456789abcdef0123456789abcdef01234567"
     "name",
     ["WANDB_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "PGPASSWORD", "my_password", "API_KEYS",
      "DJANGO_SECRET_KEY", "TOKEN2", "SSH_PASSPHRASE", "DB_PASS", "MYSQL_PWD", "GITHUB_PAT",
-     "SLACK_WEBHOOK_URL", "webhook"],
+     "SLACK_WEBHOOK_URL", "webhook", "BASIC_AUTH", "MY_AUTH", "auth", "COOKIE", "SESSION_COOKIES",
+     "AZURE_STORAGE_CONNECTION_STRING", "DB_CONN_STR", "SENTRY_DSN"],
 )  # fmt: skip
 def test_values_of_the_environment_are_known_by_their_names(name: str) -> None:
     assert scrubbed("said: canary-7 !", {name: "canary-7"}) == "said: *** !"
 
 
 @pytest.mark.parametrize("name", ["PATH", "TOKENIZERS_PARALLELISM", "RAY_AUTH_TOKEN_PATH", "HOME",
-                                  "PWD", "OLDPWD", "SSH_ASKPASS", "RUST_COMPAT"])  # fmt: skip
+                                  "PWD", "OLDPWD", "SSH_ASKPASS", "RUST_COMPAT", "AUTHOR",
+                                  "SSH_AUTH_SOCK", "XAUTHORITY", "AUTH_METHOD", "COOKIE_FILE",
+                                  "GIT_AUTHOR_NAME"])  # fmt: skip
 def test_names_that_only_look_like_it_hide_nothing(name: str) -> None:
     assert not names_secret(name)
     assert scrubbed("said: canary-7", {name: "canary-7"}) == "said: canary-7"
@@ -44,6 +47,14 @@ def test_the_password_of_an_address_is_known_whatever_the_variable_s_name(
 ) -> None:
     assert scrubbed(f"said: {password} !", {"ANY": address}) == "said: *** !"
     assert scrubbed("said: db:5432 me", {"ANY": address}) == "said: db:5432 me"
+
+
+def test_the_key_in_a_connection_string_is_known_alone_too() -> None:
+    environ = {
+        "AZURE_STORAGE_CONNECTION_STRING": "Protocol=https;AccountName=me;AccountKey=canary+7==;"
+    }
+    assert scrubbed("signed with canary+7==", environ) == "signed with ***"
+    assert scrubbed("me at https", environ) == "me at https"
 
 
 def test_a_value_is_found_in_the_forms_in_which_it_is_written() -> None:
@@ -74,6 +85,16 @@ def test_the_longer_of_two_values_is_taken_out_whole() -> None:
         ('{"api_key": "abcdefgh"}', '{"api_key": "***"}'),
         ("Authorization: Bearer abc.def-ghi", "Authorization: Bearer ***"),
         ("ghp_" + "a1" * 18, "***"),
+        ("AccountName=me;AccountKey=ab+cd/ef==;X=y", "AccountName=me;AccountKey=***;X=y"),
+        (
+            "SharedAccessKeyName=me;SharedAccessKey=ab+cd/ef=",
+            "SharedAccessKeyName=me;SharedAccessKey=***",
+        ),
+        ("shared_access_signature: sv=2020-01-01", "shared_access_signature: ***"),
+        ("access_key='abcdef123'", "access_key='***'"),
+        ("Server=db;Uid=me;Pwd=hunter2x;Port=1", "Server=db;Uid=me;Pwd=***;Port=1"),
+        ("login failed, token: abcDEF123", "login failed, token: ***"),
+        ('{"token": "abcDEF123"}', '{"token": "***"}'),
         ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.sig-na_ture", "***"),
     ],
 )
@@ -89,6 +110,9 @@ def test_what_stands_where_secrets_stand_or_looks_like_one_is_taken_out(
         "RuntimeError: shape mismatch at layer 3: [16, 128] against [32, 128]",
         "eos_token=</s> pad_token=[PAD] num_tokens: 123456 learning_rate: 3e-05",
         f"cache/models--a/snapshots/{HEX}/config.json",
+        "PWD=/home/me/work OLDPWD=/home/me pwd: ~/work",
+        "SyntaxError: unexpected token: identifier",
+        "eos_token: <|endoftext|> pad-token: [PAD_TOKEN]",
         "sha256 " + "0123456789abcdef" * 4,
         "mail me@example.org or see https://example.org/a?page=2#key",
     ],
@@ -130,6 +154,10 @@ def test_data_is_scrubbed_at_every_depth_and_keeps_its_shape() -> None:
         ("pad_token: '[PAD-TOKEN]'", False),
         ("sort_key: label_of_row", False),
         ("use_auth_token: false", False),
+        ("AccountKey=ab+cd/ef==", True),
+        ("Server=db;Pwd=hunter2x", True),
+        ("# one label for each token: B-PER1 or O", False),
+        ("# run it with pwd: /home/me/work", False),
     ],
 )
 def test_a_text_of_a_file_that_holds_a_secret_itself_is_told(text: str, holds: bool) -> None:
@@ -146,7 +174,8 @@ def test_a_secret_of_the_environment_may_not_stand_in_a_file(value: str, holds: 
 
 def test_long_texts_take_linear_time() -> None:
     started = time.monotonic()
-    for text in ("a" * 10**6, "://" * 10**5, "password=" * 10**5, "?" * 10**6, "://a" * 10**5):
+    for text in ("a" * 10**6, "://" * 10**5, "password=" * 10**5, "?" * 10**6, "://a" * 10**5,
+                 "token=" * 10**5, "pwd=" * 10**5, "accesskey" * 10**5):  # fmt: skip
         scrubbed(text, {"A_KEY": "canary-7"})
     assert time.monotonic() - started < 5
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,25 @@ def test_without_a_name_and_without_an_interrupted_study_it_says_so(tmp_path: Pa
     answer = CliRunner().invoke(app, ["resume", "--storage", str(tmp_path)])
     assert answer.exit_code == 2
     assert "no study here that was interrupted or stopped" in answer.output
+
+
+def test_without_a_name_it_says_which_unreadable_studies_it_passes_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.study.Driver", begins)
+    older = study(tmp_path, ended=False)
+    newest = study(tmp_path / "made", ended=False).rename(tmp_path / "newest")
+    (newest / JOURNAL).write_bytes(b"damaged\n" * 2)
+    os.utime(older / JOURNAL, (1, 1))
+    answer = CliRunner().invoke(app, ["resume", "--storage", str(tmp_path)])
+    assert "far enough" in answer.output
+    told = " ".join(answer.output.split())
+    assert "passed over" in told
+    assert "newest" in told
+
+    older.rename(tmp_path.parent / f"{tmp_path.name}-away")
+    answer = CliRunner().invoke(app, ["resume", "--storage", str(tmp_path)])
+    assert answer.exit_code == 5, answer.output
 
 
 def test_a_damaged_journal_exits_5_and_is_left_as_it_was(tmp_path: Path) -> None:

@@ -1,5 +1,11 @@
-import pytest
+from pathlib import Path
 
+import pytest
+from typer.testing import CliRunner
+
+from orchestrator.journal import JOURNAL, length_file
+from orchestrator.results import SPECIFICATION
+from sweeps.cli import app
 from sweeps.studies import UsageError, find_study, inside, study_names
 from tests.sweeps.studies import random_study, spec, write_study
 
@@ -54,3 +60,37 @@ def test_folders_that_are_no_studies_are_not_listed(storage):
     (storage / "empty").mkdir()
     assert study_names(storage) == ["rte-pbt"]
     assert study_names(storage / "nowhere") == []
+
+
+def without_a_journal(storage, *also):
+    """A study that has trials, its journal gone, and perhaps more."""
+    study = storage / "rte-pbt"
+    (study / "trials" / "0000" / "checkpoints").mkdir(parents=True)
+    for name in (JOURNAL, *also):
+        (study / name).unlink()
+    return study
+
+
+@pytest.mark.parametrize(
+    "also",
+    [(), (SPECIFICATION,), (length_file(Path(JOURNAL)).name,),
+     (SPECIFICATION, length_file(Path(JOURNAL)).name)],
+)  # fmt: skip
+def test_a_study_whose_journal_is_gone_is_an_unreadable_study_and_not_none(storage, also):
+    study = without_a_journal(storage, *also)
+    assert find_study("rte-pbt", storage) == study
+    for words in (["show"], ["best"], ["resume"], ["sync"], ["stop"]):
+        for name in (["rte-pbt", "--storage", str(storage)], [str(study)]):
+            answer = CliRunner().invoke(app, [*words, *name])
+            assert answer.exit_code == 5, answer.output
+            assert "the journal of this study is gone" in " ".join(answer.output.split())
+    answer = CliRunner().invoke(app, ["list", "--storage", str(storage)])
+    assert answer.exit_code == 0
+    assert "unreadable" in answer.output
+
+
+def test_a_study_killed_before_its_first_line_is_none(storage):
+    study = storage / "unbegun"
+    study.mkdir()
+    (study / SPECIFICATION).write_text("{}")
+    assert study_names(storage) == ["rte-pbt"]
