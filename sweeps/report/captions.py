@@ -143,8 +143,8 @@ def of_method(method: Method, ranking: Sequence[TrialRow], metric: Metric) -> di
         "parallel": _parallel(method.configurations, valued, metric),
         "learning": _learning(method.learning, valued),
         "edf": _edf(method.edf, metric),
-        "lineage": _lineage(method.repetitions, metric),
-        "schedule": _schedule(method.repetitions),
+        "lineage": _lineage(method.repetitions),
+        "schedule": _schedule(method.repetitions, metric),
     }
     return {name: caption for name, caption in found.items() if caption}
 
@@ -217,7 +217,7 @@ def _edf(edf: Edf, metric: Metric) -> str:
     )
 
 
-def _lineage(repetitions: Sequence[Repetition], metric: Metric) -> str:
+def _lineage(repetitions: Sequence[Repetition]) -> str:
     lineages = [r.lineage for r in repetitions if r.lineage is not None]
     exploits = sum(lineage.of_exploits for lineage in lineages)
     if not any(lineage.members for lineage in lineages):
@@ -236,14 +236,21 @@ def _ancestors(lineage: Lineage) -> int:
     return len({stretch.trial for stretch in lineage.winner})
 
 
-def _schedule(repetitions: Sequence[Repetition]) -> str:
-    winners = [r.lineage.winner for r in repetitions if r.lineage is not None]
-    first = next((winner for winner in winners if winner), None)
-    if first is None:
+def _schedule(repetitions: Sequence[Repetition], metric: Metric) -> str:
+    """Of the repetition that selected the best value: the one that is drawn."""
+    sign = 1.0 if metric.goal == "maximize" else -1.0
+    found = [
+        (sign * r.selected.value, r.study, r.lineage.winner)
+        for r in repetitions
+        if r.selected is not None and r.lineage is not None and r.lineage.winner
+    ]
+    if not found:
         return ""
-    if len(first) == 1:
-        return f"The winner kept one configuration throughout: {config_text(first[0].config)}."
-    return f"The winner's schedule: {_changes(first)}."
+    _, study, winner = max(found, key=lambda one: one[0])
+    of = f" of {study}" if len(repetitions) > 1 else ""
+    if len(winner) == 1:
+        return f"The winner{of} kept one configuration throughout: {config_text(winner[0].config)}."
+    return f"The schedule of the winner{of}: {_changes(winner)}."
 
 
 def _changes(winner: Sequence[Stretch]) -> str:

@@ -136,16 +136,20 @@ def thinned(curve: Sequence[Point], most: int = MOST_POINTS) -> tuple[Point, ...
     return tuple(curve[round(i * (len(curve) - 1) / (most - 1))] for i in range(most))
 
 
-def band(curves: Sequence[Sequence[Point]], axis: int) -> Band | None:
+def band(
+    curves: Sequence[Sequence[Point]], axis: int, ended: Sequence[bool] | None = None
+) -> Band | None:
     """The mean over repetitions of best so far against one cost.
 
-    Each curve is a staircase: its value holds until it is improved. The band stands at every
-    cost where one of them steps, from the cost at which all have a value to the least that one
-    of them spent; beyond that the mean would be one of fewer.
+    Each curve is a staircase: its value holds until it is improved, and that of a search that has
+    ended holds from then on, at no further cost. The band stands at every cost where one of them
+    steps, from the cost at which all have a value to where it is known of all: to the most that
+    one of them spent, or to what those spent that have not ended.
 
     Args:
         curves: one for each repetition; those without a point do not count.
         axis: 0 epochs, 1 device seconds, 2 wall seconds.
+        ended: of each curve, whether its search has; None: all have.
 
     Returns:
         None when there is no such cost, or no curve.
@@ -153,8 +157,10 @@ def band(curves: Sequence[Sequence[Point]], axis: int) -> Band | None:
     drawn = [curve for curve in curves if curve]
     if not drawn:
         return None
+    over = [True] * len(curves) if ended is None else ended
+    going_on = [c[-1][axis] for c, done in zip(curves, over, strict=True) if c and not done]
     first = max(curve[0][axis] for curve in drawn)
-    last = min(curve[-1][axis] for curve in drawn)
+    last = min(going_on) if going_on else max(curve[-1][axis] for curve in drawn)
     if first > last:
         return None
     steps = itertools.chain.from_iterable((point[axis] for point in curve) for curve in drawn)

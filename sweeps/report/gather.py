@@ -129,7 +129,8 @@ def _method(
         selected={f"{r.study}/{r.selected.trial}" for r in repetitions if r.selected is not None},
     )
     curves = [spent[s.folder].curve for s in studies.studies]
-    bands = {axis: band(curves, at) for at, axis in enumerate(AXES)}
+    ended = [r.status in ("finished", "failed") for r in repetitions]
+    bands = {axis: band(curves, at, ended) for at, axis in enumerate(AXES)}
     finished = [
         (row.config, row.value)
         for row in ranking

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from sweeps.report.markdown_text import cost_cells, interval, plain, table
 from sweeps.report.model import Method, Metric, Report
-from sweeps.report.repetition import Cost, Finalist, Retrained, Stretch
+from sweeps.report.repetition import Cost, Finalist, Repetition, Stretch
 from sweeps.report.wording import epochs_text, figure, sentence
 from sweeps.text import config_text
 
@@ -37,7 +37,7 @@ def method_parts(method: Method, report: Report) -> Iterator[str]:
             yield f"The winner of {plain(repetition.study)}, stretch by stretch:"
             yield _stretches(repetition.lineage.winner)
         yield from _finalists(repetition.study, repetition.finalists, repetition.finalists_cost)
-        yield from _replays(repetition.study, repetition.replays, repetition.replay_cost)
+        yield from _replays(repetition)
 
 
 def _repetitions(method: Method, metric: Metric) -> str:
@@ -105,23 +105,28 @@ def _finalists(study: str, finalists: Sequence[Finalist], cost: Cost | None) -> 
     )
 
 
-def _replays(study: str, replays: Sequence[Retrained], cost: Cost | None) -> Iterator[str]:
-    if not replays:
+def _replays(repetition: Repetition) -> Iterator[str]:
+    """Each replay under the search's own winner, which it repeats."""
+    if not repetition.replays:
         return
-    yield f"The winner's schedule of {plain(study)}, trained alone{_beside(cost)}:"
-    yield table(
-        ("trial", ">seed", "state", ">validation", ">test"),
+    beside = _beside(repetition.replay_cost)
+    yield f"The winner's schedule of {plain(repetition.study)}, trained alone{beside}:"
+    rows = [
         (
-            (
-                r.trial,
-                "-" if r.seed is None else str(r.seed),
-                r.state,
-                figure(r.value),
-                figure(None if r.test is None else r.test.value),
-            )
-            for r in replays
-        ),
-    )
+            r.trial,
+            "the study's" if r.seed is None else str(r.seed),
+            r.state,
+            figure(r.value),
+            figure(None if r.test is None else r.test.value),
+        )
+        for r in repetition.replays
+    ]
+    chosen = repetition.selected
+    if chosen is not None and chosen.trial == repetition.replay_of:
+        test = None if chosen.test is None else chosen.test.value
+        original = (f"{chosen.trial} (original)", "the study's", "")
+        rows.insert(0, (*original, figure(chosen.value), figure(test)))
+    yield table(("trial", ">seed", "state", ">validation", ">test"), rows)
 
 
 def _beside(cost: Cost | None) -> str:

@@ -127,7 +127,8 @@ class Verdict:
 class Band:
     """Mean of best so far over repetitions, against one cost axis; interval from three up.
 
-    From the cost at which every repetition has a value to the least that one of them spent.
+    From the cost at which every repetition has a value to the most that one of them spent: a
+    search that has ended keeps its best. To what was spent so far by one that has not.
     """
 
     x: tuple[float, ...]

@@ -35,7 +35,7 @@ def epochs_text(epochs: float) -> str:
 
 def span(seconds: float) -> str:
     """Seconds as `1.25 s` below a minute, else as minutes or hours."""
-    return f"{figure(seconds)} s" if seconds < 60 else duration(seconds)
+    return f"{seconds:.3g} s" if seconds < 60 else duration(seconds)
 
 
 def listed(words: Sequence[str]) -> str:

@@ -210,6 +210,9 @@ def test_a_replay_stands_beside_its_original():
     repetition = made.methods[0].repetitions[0]
     assert (repetition.replays[0].value, repetition.replays[0].seed) == (0.88, 9)
     assert repetition.replay_of == "0001"
+    page = markdown(made)
+    assert "| 0001 (original) | the study's |  | 0.9 | - |" in page
+    assert "| 0002 | 9 | finished | 0.88 | - |" in page
     assert repetition.selected.trial == "0001"
 
 
