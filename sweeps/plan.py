@@ -140,7 +140,7 @@ def _beside(spec: SweepSpec) -> tuple[str, ...]:
             " labels are hidden)"
         )
     elif not spec.task.is_own_file:
-        said.append("no test split: the best is known by the number it was chosen by, no other")
+        said.append("no test split: the best has no figure but the one that it is chosen by")
     return tuple(said)
 
 

@@ -20,6 +20,7 @@ from sweeps.live import view_of
 from sweeps.studies import DEFAULT_STORAGE, UsageError, find_study, inside
 from sweeps.text import command, count
 from sweeps.views import METHOD_WORDS, RESUMABLE, SMOKE, going_on_words, study_view
+from sweeps.views_beside import looking_words
 
 SHOWN_AT_END = 10
 """Trials in the closing table."""
@@ -133,6 +134,9 @@ def close(surface: Surface, result: StudyResult, storage: Path | None) -> int:
     if result.state.selected is not None:
         surface.next_step(command("sweep", "best", spec.name, *option, "--export", "DIR"))
     surface.next_step(command("sweep", "show", spec.name, *option))
+    looking = looking_words(result)
+    if looking is not None:
+        surface.next_step(command("sweep", "evaluate", spec.name, *option, *looking))
     going_on = going_on_words(result)
     if going_on is not None:
         surface.next_step(command("sweep", "resume", spec.name, *option, *going_on))

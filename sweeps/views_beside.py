@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.events import Evaluated
+from orchestrator.results import StudyResult
 from orchestrator.state import StudyState, TrialRecord
 from sweeps.text import changes_text, config_text, count, metric_name, number
 from sweeps.views_cells import cell, counts_text, epoch_at, state_cell, table
@@ -46,6 +47,20 @@ def held_out_lines(state: StudyState) -> list[Text]:
             )
         )
     return lines
+
+
+def looking_words(result: StudyResult) -> list[str] | None:
+    """Options with which `sweep evaluate` gives the best its test figure; None: it has it.
+
+    Or there is no test split, or the study has not come to its end.
+    """
+    state, spec = result.state, result.spec
+    selected = state.selected
+    if selected is None or result.status not in ("finished", "stopped"):
+        return None
+    if state.test_of(selected.checkpoint) or "test" not in spec.task.dataset.splits:
+        return None
+    return ["--again"] if state.evaluations else []
 
 
 def _is_default(state: StudyState, look: Evaluated) -> bool:

@@ -28,6 +28,7 @@ from sweeps import views
 from sweeps.cli import app
 from sweeps.export import candidates
 from sweeps.model_card import model_card
+from sweeps.views_beside import looking_words
 from tests.sweeps.studies import (
     checkpoint,
     config,
@@ -114,6 +115,17 @@ def test_a_figure_of_what_was_selected_before_is_told_as_such(tmp_path: Path) ->
         shown(result)
     )
     assert result.as_json()["best"]["test"] is None
+
+
+def test_the_end_of_a_command_says_how_to_get_a_figure_that_is_missing(tmp_path: Path) -> None:
+    made = spec(task=TASK)
+    hidden = spec()
+    events = random_study(made)
+    assert looking_words(study(tmp_path / "a")) == []
+    assert looking_words(study(tmp_path / "b", looked(0, 1, 0.6))) is None
+    assert looking_words(study(tmp_path / "c", looked(0, 2, 0.6))) == ["--again"]
+    assert looking_words(study(tmp_path / "d", made=hidden)) is None
+    assert looking_words(read_study(write_study(tmp_path / "e", made, events[:-1]))) is None
 
 
 def test_a_second_look_is_told(tmp_path: Path) -> None:
