@@ -181,7 +181,7 @@ def rows(page: Any) -> list[str]:
 
 def test_trials_are_sorted_by_any_column_both_ways(opened, typical):
     page = opened(typical).page
-    heading = page.get_by_role("columnheader", name="learning_rate")
+    heading = page.locator("#trial-table").get_by_role("columnheader", name="learning_rate")
     column = "all => all.map(r => Number(r.cells[{}].textContent))"
     index = page.locator("#trial-table thead th").all_inner_texts().index("learning_rate")
     for direction, reverse in (("ascending", False), ("descending", True)):
@@ -190,7 +190,9 @@ def test_trials_are_sorted_by_any_column_both_ways(opened, typical):
         values = page.locator("#trial-table tbody tr").evaluate_all(column.format(index))
         assert values == sorted(values, reverse=reverse)
     assert page.locator("#trial-table [aria-sort]").count() == 1
-    page.get_by_role("columnheader", name="best accuracy").get_by_role("button").click()
+    page.locator("#trial-table").get_by_role("columnheader", name="best accuracy").get_by_role(
+        "button"
+    ).click()
     best = page.locator("#trial-table tbody tr td:nth-child(5)").all_inner_texts()
     assert "-" not in best[: len(best) - best.count("-")]  # what has no value comes last
 
@@ -198,15 +200,15 @@ def test_trials_are_sorted_by_any_column_both_ways(opened, typical):
 def test_trials_are_filtered_by_words_method_and_state(opened, typical):
     page = opened(typical).page
     everything = len(rows(page))
-    page.get_by_label("Method").select_option("pbt")
+    page.locator("select[name=method]").select_option("pbt")
     assert rows(page) and all(key.startswith("pbt") for key in rows(page))
-    page.get_by_label("Search").fill("SEED-1 finished")
+    page.get_by_role("searchbox").fill("SEED-1 finished")
     assert all("seed-1" in key for key in rows(page))
     assert page.locator("output").inner_text() == f"{len(rows(page))} of {everything}"
-    page.get_by_label("Search").fill("nothing has this")
+    page.get_by_role("searchbox").fill("nothing has this")
     assert rows(page) == []
-    page.get_by_label("Search").fill("")
-    page.get_by_label("Method").select_option("")
+    page.get_by_role("searchbox").fill("")
+    page.locator("select[name=method]").select_option("")
     assert len(rows(page)) == everything
 
 
@@ -221,7 +223,7 @@ def test_a_trial_is_chosen_by_keyboard_and_shown_in_every_figure(opened, typical
     assert panel.is_visible() and best.key in panel.inner_text()
     for name in best.config:
         assert name in panel.inner_text()
-    kinds = page.locator(".plot:has(.chosen) svg title").all_inner_texts()
+    kinds = page.locator(".plot:has(.chosen) svg title").all_text_contents()
     assert any("Learning curves" in k for k in kinds) and any("Settings" in k for k in kinds)
     assert sum("trials by" in k for k in kinds) == len(best.config)
     assert button.get_attribute("aria-pressed") == "true"
@@ -259,7 +261,7 @@ def test_a_cost_axis_is_chosen(opened, typical):
     page = opened(typical).page
     title = "#best-so-far .plot:visible svg title"
     assert "epochs" in page.locator(title).text_content()
-    page.get_by_label("wall time").check()
+    page.get_by_role("radio", name="wall time").check()
     assert "wall time" in page.locator(title).text_content()
     assert page.locator("#best-so-far .says:visible").count() == 1
 
@@ -268,7 +270,9 @@ def test_sorting_reaches_trials_beyond_the_table(opened, typical, monkeypatch):
     monkeypatch.setattr(page_tables, "MOST_ROWS", 5)
     page = opened(typical).page
     assert len(rows(page)) == 5
-    page.get_by_role("columnheader", name="trial").get_by_role("button").click()
+    page.locator("#trial-table").get_by_role("columnheader", name="trial", exact=True).get_by_role(
+        "button"
+    ).click()
     assert rows(page) == sorted(t.key for t in typical.trials)[:5]
     page.locator("#trial-table tbody button").first.click()
     assert rows(page)[0] in page.locator("#chosen").inner_text()
