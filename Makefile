@@ -4,7 +4,8 @@
 # VENV         where the environment stands
 # CONSTRAINTS  the versions to install: constraints.txt or constraints-lowest.txt
 # PIP_ARGS     passed to every pip install, for example an index that has a CPU-only torch
-# ARGS         passed to pytest, for example ARGS='-k journal', or to the benchmark
+# ARGS         passed to pytest, for example ARGS='-k journal', or to the benchmark,
+#              or to the fault tests, for example ARGS=--stale
 # ONLY         the rows that `make chaos` runs, for example ONLY=F1,F6; the default is all
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -38,7 +39,7 @@ test-browser: $(VENV)/.installed-dev node_modules/axe-core/axe.min.js  ## the re
 	$(BIN)/python -m pytest tests/report/test_browser.py $(ARGS)
 
 chaos: $(VENV)/.installed-dev  ## run the fault tests of docs/reliability.md, for hours; ONLY=F1,F6 runs some
-	ONLY=$(ONLY) $(BIN)/python -m benchmarks.chaos
+	ONLY=$(ONLY) $(BIN)/python -m benchmarks.chaos $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## ruff, mypy, and the direction of imports
 	$(BIN)/ruff check .

@@ -80,7 +80,12 @@ def _module_files(module: str) -> Iterator[Path]:
         yield from (f for f in (here / "__init__.py", here.with_suffix(".py")) if f.is_file())
 
 
-def _imports(file: Path) -> Iterator[str]:
+@functools.cache
+def _imports(file: Path) -> tuple[str, ...]:
+    return tuple(_named(file))
+
+
+def _named(file: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(file.read_bytes())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

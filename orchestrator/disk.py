@@ -235,7 +235,8 @@ def disk_error(folder: Path, error: OSError) -> StudyError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFull(
             f"{folder}: the disk is full ({_mib(free_bytes(folder))} free): {error.strerror}.",
-            mend="make room; what was committed is kept.",
+            mend=f"make room: to go on, {_mib(reserve(folder))} must stay free beside what further"
+            " checkpoints take (`sweep plan` tells); what was committed is kept.",
         )
     return StudyError(
         f"{folder}: cannot be written: {error.strerror}.", mend="look at the folder's rights."

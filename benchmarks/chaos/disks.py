@@ -2,7 +2,8 @@
 
 The disk is a tmpfs of its own, so root is needed. Trials are scripted with checkpoints of a few
 MiB. `sized`: the disk has 1.5, 1 or 0.5 times what the study needs. `filled`: something else
-takes the last byte at a random moment. Then there is room again, and the study goes on.
+takes the last byte at a random moment. `journal`: so it does where only the journal is, trials
+stand elsewhere. Then there is room again, and the study goes on.
 """
 
 from __future__ import annotations
@@ -53,16 +54,19 @@ def run(case: str, folder: Path, bench: Bench) -> Outcome:
     rng = random.Random(case)
     kind, _, factor = name.partition("-")
     size = int(_NEED * (float(factor) if kind == "sized" else 2.0))
+    (elsewhere := folder / "trials").mkdir()
     sweep = scripted_sweep(
         "random", slots=_SLOTS, seed=seed, trials=_TRIALS, boundaries=5, name="study"
     )
     file = write_sweep(folder / "study.yaml", sweep)
     options = {"address": bench.address, "seconds": 0.2, "ballast": _CHECKPOINT}
+    if kind == "journal":
+        options["trials_at"] = str(elsewhere)
     with small_disk(folder, size) as disk:
         study = disk / "study"
         words = ["run", str(file), "--storage", str(disk), "--plain"]
         driver = start_driver(words, save_seconds=0.1, **options)  # type: ignore[arg-type]
-        if kind == "filled":
+        if kind != "sized":
             wanted = rng.randint(1, 12)
             wait_for(
                 lambda: driver.has_ended or counted(study / JOURNAL, _REPORTED) >= wanted,
@@ -71,7 +75,8 @@ def run(case: str, folder: Path, bench: Bench) -> Outcome:
             _fill(disk / "somebody-elses")
         live_for(driver, 240)
         code, output = run_to_the_end(driver, seconds=5)
-        said = _full(code, output, study, must=kind == "filled" or float(factor) < 1.0)
+        said = _full(code, output, study, must=kind != "sized" or float(factor) < 1.0)
+        full = code != 0
         _mount(disk, 4 * _NEED, again=True)
         (disk / "somebody-elses").unlink(missing_ok=True)
         if (study / JOURNAL).exists() and not judge.is_over(study):
@@ -87,9 +92,10 @@ def run(case: str, folder: Path, bench: Bench) -> Outcome:
                 *judge.finished(study),
                 *judge.nothing_twice(events),
                 *judge.back_by_one(events),
+                *judge.nothing_damaged(events),
                 *judge.best_loads(study),
             ]
-    return Outcome(said)
+    return Outcome(said, count=int(full), groups={kind: int(full)})
 
 
 def _full(code: int, output: str, study: Path, *, must: bool) -> list[str]:
@@ -130,12 +136,16 @@ ROW = Row(
     " write",
     holds="exit 6, best so far loads, resumes once there is room",
     target="0 torn states in 30",
-    cases=seeds(6, "sized-1.5", "sized-1.0", "sized-0.5") + seeds(12, "filled"),
+    cases=(
+        *seeds(2, "sized-1.5", "sized-1.0"),
+        *seeds(8, "sized-0.5", "journal"),
+        *seeds(14, "filled"),
+    ),
     few=("filled/0",),
     run=run,
     counted="full disks",
-    remark="with 1.5 and 1 times the need the study may well end without meeting the end of the"
-    " disk; `filled`: another program takes the last byte at a random moment, in mid-save or when"
-    " only the journal is written.",
+    remark="`sized`: with 1.5 and 1 times the need the study may well end without meeting the end"
+    " of the disk, and is not counted then; `filled`: another program takes the last byte at a"
+    " random moment; `journal`: so it does, and nothing but the journal is on that disk.",
     lacks=_lacks,
 )

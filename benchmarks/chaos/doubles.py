@@ -1,4 +1,4 @@
-"""F15: two drivers for one study at once, and locks whose owner died.
+"""F15: two drivers for one study at once, and locks and leases whose owner died.
 
 Two whole drivers are started in the same moment (`two-runs`, `two-resumes`), and, because the
 moment in which both could begin is short, bare processes race for the lock and the journal many
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from benchmarks.chaos import judge
 from benchmarks.chaos.killing import counted
@@ -27,6 +28,7 @@ from benchmarks.chaos.processes import (
 from benchmarks.chaos.row import Bench, Outcome, Row, parts, seeds
 from benchmarks.chaos.studies import scripted_sweep, write_sweep
 from orchestrator.journal import JOURNAL
+from orchestrator.lock import OVERRIDE
 
 _RACE = """
 import sys, time
@@ -49,38 +51,54 @@ print("mine")
 sys.stdout.flush()
 time.sleep(0.5)
 """
+_LEASED = "-leased"
 _REPORTED = b'"event":"reported"'
 
 
 def run(case: str, folder: Path, bench: Bench) -> Outcome:
     """Start two at once, or one beside a lock that nobody holds any more."""
     name, seed = parts(case)
-    if name == "lock-race":
-        return Outcome(_race(folder))
+    kind, leased, _ = name.partition(_LEASED)
+    environment = {OVERRIDE: "lease"} if leased else {}
+    if kind == "lock-race":
+        return Outcome(_race(folder, environment), groups={name: 1})
+    said = _two_drivers(kind, seed, folder, environment, random.Random(case), bench)
+    return Outcome(said, groups={name: 1})
+
+
+def _two_drivers(
+    kind: str,
+    seed: int,
+    folder: Path,
+    environment: dict[str, str],
+    rng: random.Random,
+    bench: Bench,
+) -> list[str]:
     sweep = scripted_sweep("random", slots=1, seed=seed, trials=3, boundaries=2, name="study")
     file = write_sweep(folder / "study.yaml", sweep)
     words = ["run", str(file), "--storage", str(folder), "--plain"]
     study = folder / "study"
-    if name == "two-runs":
-        return Outcome(_both(words, study, random.Random(case), bench))
-    first = start_driver(words, address=bench.address, seconds=0.5)
+    options = {"address": bench.address, "environment": environment}
+    if kind == "two-runs":
+        return _both(words, study, rng, **options)
+    first = start_driver(words, seconds=0.5, **options)
     journal = study / JOURNAL
     wait_for(lambda: first.has_ended or counted(journal, _REPORTED) >= 2, seconds=120)
     kill(first)
     first.output_file.unlink(missing_ok=True)
     words = ["resume", str(study), "--plain"]
-    if name == "two-resumes":
-        return Outcome(_both(words, study, random.Random(case), bench))
-    code, output = run_to_the_end(start_driver(words, address=bench.address, seconds=0.05))
+    if kind == "two-resumes":
+        return _both(words, study, rng, **options)
+    code, output = run_to_the_end(start_driver(words, seconds=0.05, **options))
     said = [] if code == 0 else [f"a lock whose owner is dead held it up: {code}: {output[-300:]}"]
-    return Outcome([*said, *judge.finished(study)])
+    return [*said, *judge.finished(study)]
 
 
-def _both(words: list[str], study: Path, rng: random.Random, bench: Bench) -> list[str]:
+def _both(words: list[str], study: Path, rng: random.Random, **options: Any) -> list[str]:
     drivers: list[Driver] = []
     for delay in (0.0, rng.choice((0.0, 0.05, 0.5))):
         time.sleep(delay)
-        drivers.append(start_driver(words, address=bench.address, seconds=0.3))
+        drivers.append(start_driver(words, seconds=0.3, **options))
     for driver in drivers:
         live_for(driver, 180)
     ended = [run_to_the_end(driver, seconds=5) for driver in drivers]
@@ -88,15 +106,20 @@ def _both(words: list[str], study: Path, rng: random.Random, bench: Bench) -> li
     said = [] if codes == [0, 4] else [f"exit codes {codes} instead of 0 and 4"]
     for code, output in ended:
         named = str(drivers[[c for c, _ in ended].index(0)].pid) if 0 in codes else "pid"
-        if code == 4 and named not in output and "is there already" not in output:
+        if code == 4 and named not in output and "has come to its end" not in output:
             said.append(f"the owner was not named: {output[-300:]}")
         if code not in (0, 4):
             said.append(f"exit {code}: {output[-300:]}")
     events = judge.events_of(study)
-    return [*said, *judge.finished(study), *judge.nothing_twice(events)]
+    return [
+        *said,
+        *judge.finished(study),
+        *judge.nothing_twice(events),
+        *judge.nothing_damaged(events),
+    ]
 
 
-def _race(folder: Path) -> list[str]:
+def _race(folder: Path, environment: dict[str, str]) -> list[str]:
     study = folder / "study"
     study.mkdir()
     moment = str(time.time() + 2.0)
@@ -104,7 +127,7 @@ def _race(folder: Path) -> list[str]:
         subprocess.Popen(
             [sys.executable, "-c", _RACE, str(study), moment],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env={**os.environ, "PYTHONPATH": os.getcwd()},
+            env={**os.environ, "PYTHONPATH": os.getcwd(), **environment},
         )
         for _ in range(2)
     ]  # fmt: skip
@@ -126,10 +149,16 @@ ROW = Row(
     injected="two studies of one name at once; stale lock",
     holds="one runs, the other exits 4 naming the owner",
     target="0 double starts in 100",
-    cases=seeds(60, "lock-race") + seeds(15, "two-runs", "two-resumes") + seeds(10, "dead-owner"),
-    few=("lock-race/0",),
+    cases=(
+        *seeds(40, "lock-race", f"lock-race{_LEASED}"),
+        *seeds(10, "two-runs", "two-resumes"),
+        *seeds(5, f"two-runs{_LEASED}", f"two-resumes{_LEASED}"),
+        *seeds(5, "dead-owner", f"dead-owner{_LEASED}"),
+    ),
+    few=("lock-race/0", f"lock-race{_LEASED}/0"),
     run=run,
     counted="double starts",
-    remark="60 times two bare processes race for lock and journal at one moment, 30 times two whole"
-    " drivers run or resume one study, 10 times the lock's owner was killed.",
+    remark="two bare processes race for lock and journal at one moment, two whole drivers run or"
+    " resume one study, the lock's owner was killed; `leased`: by the lease for shared file"
+    " systems (`SWEEP_LOCK=lease`) instead of the local lock.",
 )

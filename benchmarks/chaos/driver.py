@@ -1,8 +1,9 @@
 """`python -m benchmarks.chaos.driver PLAN WORDS...`: the `sweep` command with faults inside.
 
 The command line, the engine and the exit codes are the real ones. Unless the plan says that it
-trains, data is not prepared and trials are scripted. PLAN is JSON: `seconds` a boundary, and what
-`ranks.py` and `kill_points.py` take.
+trains, data is not prepared and trials are scripted. PLAN is JSON: `seconds` a boundary,
+`trials_at` where trials stand if not in the study's folder, and what `ranks.py` and
+`kill_points.py` take.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ def main() -> None:
     group = plan.pop("group", None)
     if group is not None:  # a control group: all that is started from here on is in it
         (Path(group) / "cgroup.procs").write_text(str(os.getpid()))
+    trials_at = plan.pop("trials_at", None)
+    if trials_at is not None:
+        _stand_elsewhere(trials_at)
     kill = plan.pop("kill", None)
     if not plan.pop("trains"):
         from benchmarks.chaos.ranks import FaultyRank
@@ -40,6 +44,21 @@ def main() -> None:
     from sweeps.cli import main as sweep
 
     sweep()
+
+
+def _stand_elsewhere(trials: str) -> None:
+    """Let a study's trials stand on another disk than its journal."""
+    from orchestrator.driver import Driver
+
+    begin = Driver.open
+
+    def open_(self: Driver, journal: Any, *rest: Any) -> None:
+        place = journal.path.parent / "trials"
+        if not place.exists():
+            place.symlink_to(trials)
+        begin(self, journal, *rest)
+
+    Driver.open = open_  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Any
 from orchestrator.errors import StudyUnreadable
 from orchestrator.events import (
     CheckpointCommitted,
+    CheckpointLost,
     Decided,
     Event,
     Reported,
@@ -113,6 +114,23 @@ def starts_exist(events: Sequence[Event]) -> list[str]:
                 said.append(
                     f"trial {event.trial} started at {event.boundary} from {path or 'nothing'}"
                 )
+    return said
+
+
+def nothing_damaged(events: Sequence[Event]) -> list[str]:
+    """No checkpoint was found lost or damaged: where nobody damages one, it was deleted wrongly.
+
+    A resume heals such a thing by going back, so that the study ends as if nothing had been.
+    """
+    said: list[str] = []
+    for event in events:
+        match event:
+            case CheckpointLost(path=path, reason=reason):
+                said.append(f"{path} was lost: {reason}")
+            case Decided(action="withdraw", trial=trial, boundary=boundary):
+                said.append(f"the exploit of {trial} at {boundary} was withdrawn")
+            case TrialInterrupted(failure="damaged", trial=trial, message=message):
+                said.append(f"trial {trial} could not start: {message}")
     return said
 
 

@@ -22,7 +22,7 @@ from benchmarks.chaos.processes import (
 )
 from orchestrator.journal import JOURNAL, is_unbegun
 
-_GONE_S = 10.0
+GONE_S = 10.0
 Moment = Callable[[Path, Driver], None]
 """(journal, driver) -> waits for the moment of the kill; the driver may end by itself before."""
 
@@ -40,13 +40,16 @@ class Killed:
     violations: list[str] = field(default_factory=list)
 
 
-def kill_until_done(file: Path, study: Path, kills: int, moment: Moment, **driver: Any) -> Killed:
+def kill_until_done(
+    file: Path, study: Path, kills: int, moment: Moment, *, gone_s: float = GONE_S, **driver: Any
+) -> Killed:
     """Run a sweep file, kill its driver at moments, resume, and so on; then let it end.
 
     Args:
         file: the sweep file; its study's folder is `study`.
         kills: how many at most.
         moment: when to kill.
+        gone_s: after so many seconds nothing that a killed driver had started may live.
         driver: for `start_driver`.
     """
     journal = study / JOURNAL
@@ -70,7 +73,7 @@ def kill_until_done(file: Path, study: Path, kills: int, moment: Moment, **drive
         if code != 0:
             killed.violations.append(f"exit {code}: {output[-400:]}")
         break
-    _, left = wait_until_gone(orphans, seconds=_GONE_S)
+    _, left = wait_until_gone(orphans, seconds=gone_s)
     end_all(orphans)
     killed.violations += [f"a process of a killed driver lives on: {name}" for name in left]
     return killed

@@ -1,8 +1,9 @@
 """F1 and F2: SIGKILL of the driver, at random moments and at every commit point.
 
-Drivers join one Ray that outlives them, so that a kill costs a start of the driver and its
+Most drivers join one Ray that outlives them, so that a kill costs a start of the driver and its
 workers and not of Ray; what a killed driver's workers still write for a moment is part of the
-injury. Each study is compared with the same one run without faults.
+injury. Those of `own-ray` start one each, as a plain `sweep run` does: it must go with its driver.
+Each study is compared with the same one run without faults.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.chaos import judge
 from benchmarks.chaos.kill_points import DRIVER_POINTS, POINTS
-from benchmarks.chaos.killing import counted, kill_until_done
+from benchmarks.chaos.killing import GONE_S, Killed, counted, kill_until_done
 from benchmarks.chaos.processes import (
     Driver,
     kill,
@@ -38,6 +39,9 @@ _LIFE_S = 1.5
 _STARTING = 0.15
 """The share of kills that fall into a driver's start."""
 _START_S = 6.0
+_OWN_RAY = " own-ray"
+_AGENTS_GONE_S = 90.0
+"""Ray's two agents look for their dead head for a minute before they end."""
 _COMPARED_WITH_TWO_SLOTS = ("grid", "random", "pbt")
 
 
@@ -66,9 +70,11 @@ def reference(method: str, slots: int, seed: int, address: str) -> list[Event]:
 
 def run_random(case: str, folder: Path, bench: Bench) -> Outcome:
     """Kill, resume and kill again until the study is done; then judge it."""
-    whole, _, most = case.partition(" x")
+    whole, own_ray, _ = case.partition(_OWN_RAY)
+    whole, _, most = whole.partition(" x")
     method, slots, seed = _parsed(whole)
     rng = random.Random(case)
+    address = None if own_ray else bench.address
     said: list[str] = []
     kills = 0
     goal = int(most or KILLS)
@@ -76,8 +82,10 @@ def run_random(case: str, folder: Path, bench: Bench) -> Outcome:
     while kills < goal:
         place = folder / str(number)
         place.mkdir()
-        done, found = _one_study(
-            place, method, slots, 100 * seed + number, goal - kills, rng, bench
+        killed = _kill_one(place, method, slots, 100 * seed + number, goal - kills, rng, address)
+        done = len(killed.copies)
+        found = killed.violations + judge_study(
+            place / "study", killed.copies, method, slots, 100 * seed + number, bench
         )
         kills += done
         said += found
@@ -85,12 +93,20 @@ def run_random(case: str, folder: Path, bench: Bench) -> Outcome:
         if not done:
             said.append("the study ended before it could be killed")
             break
-    return Outcome(said, count=kills, groups={method: kills})
+    return Outcome(said, count=kills, groups={method + own_ray: kills})
 
 
-def _one_study(
-    place: Path, method: str, slots: int, seed: int, kills: int, rng: random.Random, bench: Bench
-) -> tuple[int, list[str]]:
+def _kill_one(
+    place: Path,
+    method: str,
+    slots: int,
+    seed: int,
+    kills: int,
+    rng: random.Random,
+    address: str | None,
+) -> Killed:
+    """Kill one study's drivers until it is done."""
+
     def moment(journal: Path, driver: Driver) -> None:
         if rng.random() < _STARTING:
             live_for(driver, rng.uniform(0, _START_S))
@@ -101,10 +117,9 @@ def _one_study(
         live_for(driver, rng.uniform(0, _LIFE_S))
 
     file = write_sweep(place / "study.yaml", sweep_of(method, slots, seed))
-    study = place / "study"
-    killed = kill_until_done(file, study, kills, moment, address=bench.address, seconds=_BOUNDARY_S)
-    said = judge_study(study, killed.copies, method, slots, seed, bench)
-    return len(killed.copies), [*killed.violations, *said]
+    gone_s = GONE_S if address else _AGENTS_GONE_S
+    options = {"address": address, "seconds": _BOUNDARY_S, "gone_s": gone_s}
+    return kill_until_done(file, place / "study", kills, moment, **options)
 
 
 def judge_study(
@@ -120,6 +135,7 @@ def judge_study(
         *judge.nothing_twice(events),
         *judge.back_by_one(events),
         *judge.starts_exist(events),
+        *judge.nothing_damaged(events),
         *judge.best_loads(study),
     ]
     if slots == 1 or method in _COMPARED_WITH_TWO_SLOTS:
@@ -172,16 +188,22 @@ F1 = Row(
     " same proposals as without faults (one slot: every method; two: grid, random, synchronous"
     " pbt)",
     target="0 violations in 50 kills a method",
-    cases=tuple(
-        f"{method}-{slots}-{seed}"
-        for seed, slots in ((0, 1), (0, 2), (1, 1), (1, 2), (2, 1))
-        for method in METHODS
+    cases=(
+        *(
+            f"{method}-{slots}-{seed}"
+            for seed, slots in ((0, 1), (0, 2), (1, 1), (1, 2), (2, 1))
+            for method in METHODS
+        ),
+        f"random-2-3 x5{_OWN_RAY}",
+        f"pbt-2-3 x5{_OWN_RAY}",
     ),
     few=("pbt-2-0 x2",),
     run=run_random,
     counted="kills",
-    remark="scripted trials on a Ray that outlives the driver; beside the proposals also every"
-    " decision, value and end is compared. What a killed driver started must be gone after 10 s."
+    remark="scripted trials on a Ray that outlives the driver, and (`own-ray`) on one that the"
+    " driver started; beside the proposals also every"
+    " decision, value and end is compared. What a killed driver started must be gone after 10 s,"
+    " its own Ray's last agents after 90 s."
     " `asha` is random search with early stopping; with two slots its decisions depend on who"
     " comes first, so there only its proposals are compared.",
 )

@@ -1,8 +1,7 @@
-"""`python -m benchmarks.chaos.plain [ROWS]`: what the same injuries do to plain Ray Tune.
+"""What the same injuries do to plain Ray Tune; `python -m benchmarks.chaos` puts it beside ours.
 
 Judges by the same questions as the rows of the same names: what of the finished trials is trained
-again, what exit code there is, what is left behind. It is told as it comes out, a sentence a row,
-and put beside the table.
+again, what exit code there is, what is left behind. It is told as it comes out, a sentence a row.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.chaos.disks import small_disk
-from benchmarks.chaos.plain_driver import NAME
 from benchmarks.chaos.processes import (
     Driver,
     descendants,
@@ -31,16 +29,15 @@ from benchmarks.chaos.processes import (
     wait_for,
     wait_until_gone,
 )
-from benchmarks.chaos.rows import ROWS
-from benchmarks.chaos.table import write_table
 
+_NAME = "plain"
 _BOUNDARIES = 5
 _TRIALS = 8
 
 
 def _start(folder: Path, **plan: Any) -> Driver:
     environment = {**os.environ, "PYTHONPATH": os.getcwd(), **plan.pop("environment", {})}
-    data = {"storage": str(plan.pop("storage", folder)), "log": str(folder / "log"),
+    data = {"storage": str(plan.pop("storage", folder)), "log": str(folder / "log"), "name": _NAME,
             "trials": _TRIALS, "boundaries": _BOUNDARIES, "seconds": 0.3, **plan}  # fmt: skip
     handle, name = tempfile.mkstemp(prefix="chaos-output-")
     with os.fdopen(handle, "wb") as output:
@@ -172,7 +169,7 @@ def damaged(folder: Path) -> str:
         time.sleep(11)  # a snapshot is taken every ten seconds at most
         done = _finished(place)
         _end(driver)
-        states = sorted((place / NAME).glob("experiment_state-*.json"))
+        states = sorted((place / _NAME).glob("experiment_state-*.json"))
         for state in states[-1:]:
             if damage == "missing":
                 state.unlink()
@@ -243,14 +240,10 @@ INJURIES: dict[str, Callable[[Path], str]] = {
 }
 
 
-def main() -> None:
-    """Run the rows asked for; each is put into the table when it is done."""
-    for row in sys.argv[1:] or list(INJURIES):
-        with tempfile.TemporaryDirectory(prefix="chaos-plain-", ignore_cleanup_errors=True) as name:
-            told = INJURIES[row](Path(name))
-        print(f"{row}: {told}", flush=True)
-        write_table(ROWS, {}, {row: told})
-
-
-if __name__ == "__main__":
-    main()
+def injured(row: str) -> str:
+    """Injure plain Ray Tune as a row of `INJURIES` does; one that could not be run says so."""
+    with tempfile.TemporaryDirectory(prefix="chaos-plain-", ignore_cleanup_errors=True) as name:
+        try:
+            return INJURIES[row](Path(name))
+        except Exception as error:
+            return f"could not be run through: {error!r}"

@@ -18,8 +18,6 @@ from typing import Any
 import ray
 from ray import tune
 
-NAME = "plain"
-
 
 def train(config: dict[str, Any]) -> None:
     """Sleep, report, checkpoint; go on from a checkpoint if there is one."""
@@ -57,7 +55,10 @@ def main() -> None:
     storage = Path(plan["storage"])
     if plan.get("restore"):
         tuner = tune.Tuner.restore(
-            str(storage / NAME), trainable=train, resume_unfinished=True, resume_errored=True
+            str(storage / plan["name"]),
+            trainable=train,
+            resume_unfinished=True,
+            resume_errored=True,
         )
     else:
         space = {
@@ -73,7 +74,7 @@ def main() -> None:
             param_space=space,
             tune_config=tune.TuneConfig(metric="eval_loss", mode="min", max_concurrent_trials=2),
             run_config=tune.RunConfig(
-                name=NAME,
+                name=plan["name"],
                 storage_path=str(storage),
                 failure_config=tune.FailureConfig(max_failures=2),
                 verbose=0,

@@ -72,6 +72,7 @@ class FaultyRank(ScriptedRank):
         hangs: dict[str, tuple[int, str]] | None = None,
     ) -> None:
         super().__init__(context, log_line, seconds=0.0)
+        self._log_line = log_line
         self._sleep = seconds
         self._busy = busy
         self._save_seconds = save_seconds
@@ -105,6 +106,7 @@ class FaultyRank(ScriptedRank):
                 raise RuntimeError(message)
             raise TrialError(kind, message)
         report = super().advance()
+        self._log_line(trial, {**report.metrics, "step": report.step, "epoch": report.epoch})
         if report.boundary >= self._nothing.get(trial, 10**9):
             metrics = dict.fromkeys(report.metrics)
             return dataclasses.replace(report, metrics=metrics, value=None, is_best=False)

@@ -24,12 +24,14 @@ class Outcome:
         count: how many times the fault was injected (kills, damaged files, signals ...).
         figure: the case's worst measured figure, in the row's unit; None when it measures none.
         groups: injections by what the target counts separately (kills by method, say).
+        lacks: why this case cannot run here; it counts as not run then. Empty when it could.
     """
 
     violations: Sequence[str] = ()
     count: int = 1
     figure: float | None = None
     groups: dict[str, int] = field(default_factory=dict)
+    lacks: str = ""
 
 
 class Bench:
@@ -82,7 +84,6 @@ class Row:
         run: runs one case in a fresh folder.
         counted: what `Outcome.count` counts.
         figure: what `Outcome.figure` is, with its unit; empty when nothing is measured.
-        beside: the row's name among `plain.py`'s, when plain Ray Tune is put beside it.
         remark: what a reader must know to read the numbers.
         lacks: why it cannot run here; None when it can.
     """

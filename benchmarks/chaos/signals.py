@@ -57,7 +57,9 @@ def run(case: str, folder: Path, bench: Bench) -> Outcome:
     _wait_for_moment(moment, journal, driver, rng)
     if driver.has_ended:
         return Outcome([f"it ended by itself: {driver.output[-300:]}"])
-    return _signalled(name, driver, journal)
+    # Ctrl-C in a terminal goes to all processes of the group, `kill` to one.
+    to_all = name.startswith("SIGINT") and seed // len(_MOMENTS) % 2 == 0
+    return _signalled(name, driver, journal, to_all=to_all)
 
 
 def _wait_for_moment(moment: str, journal: Path, driver: Driver, rng: random.Random) -> None:
@@ -74,17 +76,18 @@ def _wait_for_moment(moment: str, journal: Path, driver: Driver, rng: random.Ran
     time.sleep(rng.uniform(0.3, 2.5))
 
 
-def _signalled(name: str, driver: Driver, journal: Path) -> Outcome:
+def _signalled(name: str, driver: Driver, journal: Path, *, to_all: bool) -> Outcome:
     number = SIGNALS[name]
     known = descendants(driver.pid)
     began = journal.exists()
     started = time.monotonic()
-    os.kill(driver.pid, number)
+    send = os.killpg if to_all else os.kill  # the driver leads a process group of its own
+    send(driver.pid, number)
     if name == "SIGINT-twice":
         time.sleep(_SECOND_AFTER_S)
         if not driver.has_ended:
             known += descendants(driver.pid)
-            os.kill(driver.pid, number)
+            send(driver.pid, number)
     said = []
     closed = None
     if began:
@@ -111,7 +114,7 @@ def _signalled(name: str, driver: Driver, journal: Path) -> Outcome:
         if contents.torn_bytes and name != "SIGINT-twice":
             said.append("the journal ends in a torn line")
     driver.output_file.unlink(missing_ok=True)
-    return Outcome(said, figure=closed)
+    return Outcome(said, figure=closed, groups={"to the group": 1} if to_all else {})
 
 
 def _resumable(journal: Path) -> bool:
@@ -138,5 +141,6 @@ ROW = Row(
     counted="signals",
     figure="s until closed and free to resume",
     remark="a quarter each between events, in a step that sleeps 5 s, in a step that computes 3 s,"
-    " and while everything starts (then there is no journal yet). Each driver starts its own Ray.",
+    " and while everything starts (then there is no journal yet). Each driver starts its own Ray."
+    " Half of the SIGINTs go to the whole process group, as Ctrl-C in a terminal does.",
 )

@@ -58,7 +58,7 @@ def build(spec, cache, seed):
 
 
 def run_hung(case: str, folder: Path, bench: Bench) -> Outcome:
-    """Let one trial hang, in Python, with the interpreter's lock held, or in a save."""
+    """Let one trial hang: it sleeps, it computes, or it holds the interpreter's lock."""
     name, seed = parts(case)
     sweep = scripted_sweep(
         "random", slots=2, seed=seed, trials=5, boundaries=4, name="study",
@@ -105,6 +105,8 @@ def _overdue(study: Path) -> list[float]:
 def run_memory(case: str, folder: Path, bench: Bench) -> Outcome:
     """One trial needs more memory than there is; its neighbours live, its class is right."""
     name, seed = parts(case)
+    if name == "kernel" and not _has_groups():
+        return Outcome(count=0, lacks="it needs root and memory control groups of version 1")
     if name == "kernel":
         return Outcome(_killed_by_the_kernel(folder, seed))
     task = folder / "my_task.py"
@@ -179,20 +181,20 @@ F7 = Row(
     counted="studies",
     figure="s after the deadline",
     remark="in Python code that sleeps, that computes, and in one call that holds the interpreter's"
-    f" lock; deadline {_DEADLINE_S} s. Each trial hangs twice: it is tried once more.",
+    f" lock; deadline {_DEADLINE_S} s. Each trial hangs twice: it is tried once more. A save may"
+    " always take ten minutes, so none hangs here. The tests: `tests/integration/test_workers.py`,"
+    " `tests/orchestrator/test_worker_watched.py`.",
 )
 F17 = Row(
     id="F17",
     injected="out of memory (raised, and by the kernel)",
     holds="classed right, neighbours live",
     target="20",
-    cases=(
-        *seeds(3, "torch", "python", "cuda"),
-        *(seeds(11, "kernel") if _has_groups() else ()),
-    ),
+    cases=seeds(3, "torch", "python", "cuda") + seeds(11, "kernel"),
     few=(),
     run=run_memory,
     counted="trials out of memory",
     remark="raised by torch's allocator, by Python's, and as CUDA raises it; by the kernel: in a"
-    " memory control group of the study's own, which needs root and control groups of version 1.",
+    " memory control group of the study's own, which needs root and control groups of version 1."
+    " The tests: `tests/integration/test_workers.py`, `tests/orchestrator/test_memory_kills.py`.",
 )

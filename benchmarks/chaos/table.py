@@ -15,6 +15,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.chaos.ledger import Ledger, plain_sources
 from benchmarks.chaos.row import Row
 
 RESULTS = Path("benchmarks/results")
@@ -29,11 +33,17 @@ def measured(row: Row, cases: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]
     ]
     figures = [found["figure"] for found in cases.values() if found["figure"] is not None]
     groups: Counter[str] = Counter()
+    lacking: Counter[str] = Counter()
+    sources: Counter[str] = Counter()
     for found in cases.values():
         groups.update(found["groups"])
+        lacking.update([found["lacks"]] if found["lacks"] else [])
+        sources.update([found["sources"]])
     return {
         "cases": len(cases),
         "of": len(row.cases),
+        "lacking": dict(lacking),
+        "sources": dict(sources),
         "count": sum(found["count"] for found in cases.values()),
         "counted": row.counted,
         "groups": dict(groups),
@@ -48,7 +58,7 @@ def measured(row: Row, cases: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]
 def write_table(
     rows: Sequence[Row],
     found: Mapping[str, Mapping[str, Any]],
-    plain: Mapping[str, str],
+    ledger: Ledger,
     folder: Path = RESULTS,
 ) -> Path:
     """Write `chaos.json` and `chaos.md`; rows that were not measured keep what stands there.
@@ -56,7 +66,7 @@ def write_table(
     Args:
         rows: all rows, in order.
         found: row id -> `measured`.
-        plain: row id -> what plain Ray Tune and Trainer did.
+        ledger: what plain Ray Tune and Trainer did, and what the sources are now.
 
     Returns:
         The Markdown file.
@@ -69,18 +79,39 @@ def write_table(
         fcntl.flock(lock, fcntl.LOCK_EX)
         before = json.loads(data_file.read_text("utf-8")) if data_file.exists() else {}
         kept = {**before.get("rows", {}), **found}
-        beside = {**before.get("plain", {}), **plain}
+        beside = {**before.get("plain", {}), **ledger.plain()}
         ids = [row.id for row in rows]
         data = {
             "machine": machine(),
             "rows": {row: kept[row] for row in ids if row in kept},
             "plain": {row: beside[row] for row in ids if row in beside},
         }
+        for row in rows:
+            if row.id in data["rows"]:
+                made, now = data["rows"][row.id]["sources"], ledger.sources(row)
+                data["rows"][row.id]["stale"] = sum(made.values()) - made.get(now, 0)
+        for told in data["plain"].values():
+            told["stale"] = told["sources"] != plain_sources()
         _replace(data_file, json.dumps(data, indent=1) + "\n")
         _replace(folder / "chaos.md", markdown(rows, data))
     finally:
         os.close(lock)
     return folder / "chaos.md"
+
+
+def printed(rows: Sequence[Row], page: Path) -> None:
+    """Print the table of some rows: what is promised, and what was measured."""
+    data = json.loads(page.with_suffix(".json").read_text("utf-8"))
+    shown = Table("id", "injected", "must hold", "target", "measured", show_lines=True)
+    for row in rows:
+        words = [row.id, row.injected, row.holds, row.target]
+        _, _, _, _, violations, count, worst, seconds = _cells(row, data["rows"].get(row.id))
+        told = f"{violations} violations in {count}" if count else violations
+        told += "".join(f"\n{text}" for text in (worst, f"{seconds} s" if seconds else "") if text)
+        if row.id in data["plain"]:
+            told += f"\nplain Ray Tune: {_plain(data['plain'][row.id])}"
+        shown.add_row(*words, told)
+    Console(markup=False, highlight=False).print(shown)
 
 
 def machine() -> dict[str, Any]:
@@ -100,7 +131,8 @@ def markdown(rows: Sequence[Row], data: Mapping[str, Any]) -> str:
         "Made by `make chaos` (`python -m benchmarks.chaos`); do not edit. What is promised:",
         f"`docs/reliability.md`. Machine: {data['machine']['cpus']} CPU cores, shared with other"
         " work. A row that says `so far` or `not run` is not complete; `make chaos` goes on with"
-        " it.",
+        " it. `stale`: made by other sources than today's; `make chaos ARGS=--stale` makes"
+        " them anew.",
         "",
         "| id | injected | must hold | target | violations | injected | worst | seconds |",
         "|---|---|---|---|---|---|---|---|",
@@ -110,7 +142,10 @@ def markdown(rows: Sequence[Row], data: Mapping[str, Any]) -> str:
     beside = [row for row in rows if row.id in data["plain"]]
     if beside:
         lines += ["", "## Plain Ray Tune + Trainer beside it", "", "| id | the same injury |"]
-        lines += ["|---|---|", *[f"| {row.id} | {data['plain'][row.id]} |" for row in beside]]
+        lines += [
+            "|---|---|",
+            *[f"| {row.id} | {_plain(data['plain'][row.id])} |" for row in beside],
+        ]
     remarks = [f"- **{row.id}**: {row.remark}" for row in rows if row.remark]
     if remarks:
         lines += ["", "## How to read it", "", *remarks]
@@ -129,10 +164,18 @@ def _cells(row: Row, found: Mapping[str, Any] | None) -> list[str]:
     count = f"{found['count']} {found['counted']}"
     if found["groups"]:
         count += " (" + ", ".join(f"{name} {n}" for name, n in found["groups"].items()) + ")"
+    for reason, cases in found["lacking"].items():
+        count += f"; {cases} cases not run: {reason}"
+    if found["stale"]:
+        count += f"; stale: {found['stale']} of {found['cases']} cases"
     if found["cases"] < found["of"]:
         count += f"; {found['cases']} of {found['of']} cases so far"
     worst = "" if found["worst"] is None else f"{found['worst']:.3g} {found['figure']}"
     return [*words, str(found["violations"]), count, worst, str(found["seconds"])]
+
+
+def _plain(told: Mapping[str, Any]) -> str:
+    return _escaped(told["told"]) + " (stale)" * told["stale"]
 
 
 def _escaped(text: str) -> str:

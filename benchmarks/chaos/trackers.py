@@ -80,17 +80,22 @@ def run(case: str, folder: Path, bench: Bench) -> Outcome:
                 lambda: driver.has_ended or counted(study / JOURNAL, _REPORTED) >= wanted,
                 seconds=120,
             )
-            server.mode = "hangs" if name == "dies-hanging" else "500"
+            if name == "dies-hanging":
+                server.mode = "hangs"
+            else:
+                server.refuse()
         live_for(driver, 300)
         code, output = run_to_the_end(driver, seconds=5)
         seconds = time.monotonic() - started
+        server.accept()
         server.mode = "works"
         server.released.set()
         said = [] if code == 0 else [f"exit {code}: {output[-400:]}"]
         over = seconds - plain_s
         if over > _SHARE * plain_s + _SECONDS:
             said.append(f"{seconds:.1f} s instead of {plain_s:.1f} s")
-        said += judge.same_proposals(judge.events_of(study), reference)
+        events = judge.events_of(study)
+        said += [*judge.nothing_damaged(events), *judge.same_study(events, reference)]
         said += _synced(study, server, {**environment, "WANDB_BASE_URL": server.address})
     return Outcome(said, figure=over)
 
@@ -124,5 +129,6 @@ ROW = Row(
     counted="studies",
     figure="s longer",
     remark="W&B online against a small server of our own; scripted trials of 10 s each on two"
-    " slots. Points are counted after the server is back and `sweep sync` was called.",
+    " slots. `dies-refusing` closes the server's port in mid-study. Points are counted after the"
+    " server is back and `sweep sync` was called. The tests: `tests/orchestrator/tracking/`.",
 )

@@ -109,6 +109,7 @@ def test_a_lease_that_cannot_be_written_is_told_as_a_full_disk(
     with pytest.raises(DiskFull, match=r"the disk is full \(.* free\)") as told:
         StudyLock(disk)
     assert told.value.exit_code == 6
+    assert "MiB must stay free" in str(told.value)
 
 
 def test_a_journal_that_cannot_be_copied_stays_as_it_was(

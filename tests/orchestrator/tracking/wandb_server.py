@@ -2,6 +2,7 @@
 
 It answers what wandb 0.31 asks while a run is made, logged to, resumed and finished. `mode` can be
 changed at any time: "works", "500" (every request fails) or "hangs" (accepted, never answered).
+`refuse` closes the port, as when the server's process dies, and `accept` opens it again.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import gzip
 import http.server
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 
@@ -40,6 +41,8 @@ class Server:
         self.runs: dict[str, Run] = {}
         self.address = ""
         self.released = threading.Event()
+        self.refuse: Callable[[], None]
+        self.accept: Callable[[], None]
 
     def run_of(self, trial: str) -> Run:
         """Return the run of a trial; its id begins with the study's."""
@@ -127,6 +130,9 @@ def wandb_server() -> Iterator[Server]:
 
         def do_POST(self) -> None:
             raw = self.rfile.read(int(self.headers.get("content-length") or 0))
+            if not listening:
+                self.close_connection = True  # one that stood before is cut
+                return
             if state.mode == "hangs":
                 state.released.wait(60)
                 self.close_connection = True
@@ -148,14 +154,29 @@ def wandb_server() -> Iterator[Server]:
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    state.address = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
+    listening: list[http.server.ThreadingHTTPServer] = []
+
+    def accept() -> None:
+        if not listening:
+            server = http.server.ThreadingHTTPServer(("127.0.0.1", known[0]), Handler)
+            server.daemon_threads = True
+            server.block_on_close = False
+            listening.append(server)
+            threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def refuse() -> None:
+        while listening:
+            server = listening.pop()
+            server.shutdown()
+            server.server_close()
+
+    known = [0]
+    accept()
+    known[0] = listening[0].server_address[1]
+    state.address = f"http://127.0.0.1:{known[0]}"
+    state.refuse, state.accept = refuse, accept
     try:
         yield state
     finally:
         state.released.set()
-        server.shutdown()
-        server.server_close()
+        refuse()
