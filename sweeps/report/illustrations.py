@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from sweeps.report import figures
 from sweeps.report.model import AXES, FinalRow, Method, Pair, Report, Summary
+from sweeps.report.page_tables import value_text
 from sweeps.report.parts import Figure, Key, Panel, Table, some
 from sweeps.text import number
 
@@ -113,14 +114,14 @@ def final_values(report: Report) -> Figure | None:
     estimates = []
     for row in rows:
         tested = row.test is not None
-        words = f"{number(_rounded(row.validation))} \u2192 {number(_rounded(row.test))}"
+        words = f"{_mean(row.validation)} \u2192 {_mean(row.test)}"
         estimates.append(
             figures.Estimate(
                 row.label,
                 looks.get(row.label) if row.role != "default" else None,
                 row.validation,
                 row.test,
-                words if tested else number(_rounded(row.validation)),
+                words if tested else _mean(row.validation),
             )
         )
     drawing = figures.estimates(
@@ -157,8 +158,8 @@ def _caption(report: Report, part: str) -> tuple[str, ...]:
     return (report.captions[part],) if part in report.captions else ()
 
 
-def _rounded(summary: Summary | None) -> float | None:
-    return None if summary is None else float(f"{summary.mean:.4g}")
+def _mean(summary: Summary | None) -> str:
+    return value_text(None if summary is None else summary.mean)
 
 
 def _values_table(rows: Sequence[FinalRow]) -> Table:

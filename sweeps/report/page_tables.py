@@ -37,8 +37,8 @@ _NONE = "\u2013"
 
 
 def value_text(value: float | None) -> str:
-    """A metric in four digits; a dash for None."""
-    return _NONE if value is None else number(float(f"{value:.4g}"))
+    """A metric in four digits, zeros too; a dash for None."""
+    return _NONE if value is None else f"{value:#.4g}".rstrip(".")
 
 
 def _summary(summary: Summary | None, *, signed: bool = False) -> str:

@@ -208,10 +208,12 @@ def contrast(a: str, b: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-LIGHT, DARK = (colours(block) for block in STYLE.split("@media (prefers-color-scheme: dark)", 1))
+LIGHT, DARK = (
+    colours(block) for block in STYLE.split("@media screen and (prefers-color-scheme: dark)", 1)
+)
 DARK = {
     **LIGHT,
-    **colours(STYLE.split("@media (prefers-color-scheme: dark)", 1)[1].split("* {")[0]),
+    **colours(STYLE.split("@media screen and (prefers-color-scheme: dark)", 1)[1].split("* {")[0]),
 }
 
 

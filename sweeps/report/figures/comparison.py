@@ -76,8 +76,6 @@ def estimates(
     bottom = _TOP + height * max(1, len(rows))
     frame = Frame(LEFT, _TOP, RIGHT, bottom)
     body = [frame.x_axis(x, value)]
-    if zero and (origin := x(0.0)) is not None:
-        body.append(path(f"M{units(origin)} {_TOP}V{units(bottom)}", "reference"))
     for i, row in enumerate(rows):
         y = _TOP + i * height
         body.append(text(LEFT, y + FONT, shortened(row.label, RIGHT - LEFT), "row halo"))
@@ -86,6 +84,8 @@ def estimates(
             body.append(text(LEFT, y + FONT, shortened(row.words, RIGHT - LEFT), "note halo"))
         else:
             body.append(text(RIGHT, y + FONT, row.words, "note halo", "end"))
+        if zero and (origin := x(0.0)) is not None:  # beside the drawing only, not through words
+            body.append(path(f"M{units(origin)} {units(y + 26)}V{units(y + 56)}", "reference"))
         index = row.look if row.look is not None else 3
         css = look(index) if row.look is not None else "look-plain"
         both = row.first is not None
