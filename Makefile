@@ -4,8 +4,8 @@
 # VENV         where the environment stands
 # CONSTRAINTS  the versions to install: constraints.txt or constraints-lowest.txt
 # PIP_ARGS     passed to every pip install, for example an index that has a CPU-only torch
-# ARGS         passed to pytest, for example ARGS='-k journal', or to the benchmark,
-#              or to the fault tests, for example ARGS=--stale
+# ARGS         passed to pytest, for example ARGS='-k journal', or to the fault tests, for
+#              example ARGS=--stale
 # ONLY         the rows that `make chaos` runs, for example ONLY=F1,F6; the default is all
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -33,7 +33,7 @@ quickstart: $(VENV)/.installed  ## install, then run the sweep that needs nothin
 	$(BIN)/sweep run spaces/quickstart.yaml --name $(STUDY)
 
 test: $(VENV)/.installed-dev  ## install what tests need and run them
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 test-browser: $(VENV)/.installed-dev node_modules/axe-core/axe.min.js  ## the report in a real Chromium (CHROMIUM=... names one)
 	$(BIN)/python -m pytest tests/report/test_browser.py $(ARGS)
@@ -51,9 +51,12 @@ format: $(VENV)/.installed-dev  ## mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-benchmark: $(VENV)/.installed-benchmark  ## what trials cost beside peers; hours of a quiet machine
-	PIP_ARGS='$(PIP_ARGS)' $(BIN)/python -m benchmarks.trials --size tiny $(ARGS)
-	PIP_ARGS='$(PIP_ARGS)' $(BIN)/python -m benchmarks.trials --size ten_seconds $(ARGS)
+benchmark: $(VENV)/.installed-benchmark  ## what trials, engine and exploits cost, what searches find; hours of a quiet machine
+	@failed=0; for what in "trials --size tiny" "trials --size ten_seconds" exploit control_plane \
+	    search_quality report changes; do \
+	  echo "python -m benchmarks.$$what"; \
+	  PIP_ARGS='$(PIP_ARGS)' $(BIN)/python -m benchmarks.$$what || failed=1; \
+	done; exit $$failed
 
 # For the browser tests alone; part of no release.
 node_modules/axe-core/axe.min.js:

@@ -24,8 +24,20 @@ os.environ.update(
 )
 
 
+ALONE = ("tests/chaos", "tests/integration")
+"""Folders of tests that start Ray or signal processes: never two of them at a time."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip tests marked `gpu` where there is no NVIDIA device."""
+    """Keep what starts Ray in one process; skip `gpu` where there is no NVIDIA device.
+
+    `make test` runs two processes (pytest-xdist): one takes that group, the other all the rest.
+    """
+    for item in items:
+        where = item.path.relative_to(Path(__file__).parents[1]).as_posix()
+        uses_ray = "slow" in item.keywords or "ray_address" in getattr(item, "fixturenames", ())
+        if where.startswith(ALONE) or uses_ray:
+            item.add_marker(pytest.mark.xdist_group("ray"))
     if Path("/dev/nvidiactl").exists():
         return
     skip = pytest.mark.skip(reason="no NVIDIA device on this machine")
