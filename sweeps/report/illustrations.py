@@ -111,9 +111,9 @@ def final_values(report: Report) -> Figure | None:
     rows = [r for r in report.final if r.validation is not None or r.test is not None]
     if not rows:
         return None
+    tested = any(row.test is not None for row in rows)
     estimates = []
     for row in rows:
-        tested = row.test is not None
         words = f"{_mean(row.validation)} \u2192 {_mean(row.test)}"
         estimates.append(
             figures.Estimate(
@@ -121,7 +121,7 @@ def final_values(report: Report) -> Figure | None:
                 looks.get(row.label) if row.role != "default" else None,
                 row.validation,
                 row.test,
-                words if tested else _mean(row.validation),
+                words if row.test is not None else _mean(row.validation),
             )
         )
     drawing = figures.estimates(
@@ -133,7 +133,7 @@ def final_values(report: Report) -> Figure | None:
     )
     keys = [
         Key(figures.sample("look-plain hollow mark", _DOT), "validation (chosen by it)"),
-        Key(figures.sample("look-plain mark", _DOT), "test"),
+        *([Key(figures.sample("look-plain mark", _DOT), "test")] if tested else []),
         Key(figures.sample("look-plain repetition", "M8 8h0M17 8h0M26 8h0"), "each repetition"),
     ]
     if any(s.low is not None for r in rows for s in (r.validation, r.test) if s):
@@ -142,7 +142,7 @@ def final_values(report: Report) -> Figure | None:
         )
     return Figure(
         id="final-values",
-        title="Chosen on validation, judged on test",
+        title="Chosen on validation, judged on test" if tested else "Chosen on validation",
         captions=_caption(report, "final"),
         panels=(Panel(drawing),),
         keys=tuple(keys),

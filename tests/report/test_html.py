@@ -126,9 +126,20 @@ def test_the_page_says_everything_without_scripts():
 
 def test_severities_and_claims_are_words_not_only_colours():
     page = html(reports.report(repetitions=2))
-    assert "<strong>Not comparable:</strong>" in page and "<strong>Careful:</strong>" in page
+    assert (
+        "<strong>Undermines the comparison:</strong>" in page
+        and "<strong>Careful:</strong>" in page
+    )
     assert "<strong>No claim</strong>" in page
     assert "<strong>Tested</strong>" in html(reports.report(repetitions=6, trials=2))
+
+
+def test_without_a_test_split_nothing_is_said_to_be_judged_on_one():
+    base = reports.report(methods=("grid", "random"), trials=3)
+    assert "judged on test" in html(base)
+    final = tuple(dataclasses.replace(row, test=None) for row in base.final)
+    page = html(dataclasses.replace(base, final=final))
+    assert "judged on test" not in page and "</svg>test</li>" not in page
 
 
 @pytest.mark.parametrize(
