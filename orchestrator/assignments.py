@@ -48,18 +48,19 @@ class Assignments:
     def decide(self) -> None:
         """Write the decisions that are due, and end trials that nobody needs to wait for."""
         held = self._places.by_trial()
-        for record in self._course.concerned:
+        concerned = self._course.concerned
+        for record in concerned:
             place = held.get(record.id)
             while place is None or place.standing:
                 withdrawn = self._state.withdrawal(record.id)
                 if withdrawn is None:
                     break
                 self._ahead.write(withdrawn)
-        concerned = {record.id for record in self._course.concerned}
-        while due := [d for d in self._scheduler.due() if d.trial in concerned]:
+        names = {record.id for record in concerned}
+        while due := [d for d in self._scheduler.due() if d.trial in names]:
             for decision in due:
                 self._ahead.write(decision)
-        for record in self._course.concerned:
+        for record in concerned:
             place = held.get(record.id)
             if place is not None and not place.standing:
                 continue

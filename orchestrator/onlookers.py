@@ -7,6 +7,7 @@ goes on; all of it stands in the journal.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import ParamSpec
 
@@ -19,6 +20,7 @@ def as_long_as_it_can(show: Callable[P, None]) -> Callable[P, None]:
     Args:
         show: raises OSError when it cannot write, ValueError when its stream is closed, SystemExit
             when it takes that for the end of the process, as rich does for a pipe without reader.
+            A ValueError while standard output and error are open is a mistake, and is raised.
     """
     gone = False
 
@@ -28,7 +30,15 @@ def as_long_as_it_can(show: Callable[P, None]) -> Callable[P, None]:
             return
         try:
             show(*args, **keys)
-        except (OSError, ValueError, SystemExit):
+        except (OSError, SystemExit):
+            gone = True
+        except ValueError:
+            if not _is_closed():
+                raise
             gone = True
 
     return shown
+
+
+def _is_closed() -> bool:
+    return any(stream is None or stream.closed for stream in (sys.stdout, sys.stderr))

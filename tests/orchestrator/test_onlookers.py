@@ -13,7 +13,7 @@ from sweeps.console import Surface
 
 
 @pytest.mark.parametrize(
-    "error", [SystemExit(1), BrokenPipeError(), OSError(28, "full"), ValueError("closed file")]
+    "error", [SystemExit(1), BrokenPipeError(), OSError(28, "full")]
 )
 def test_who_cannot_show_any_more_is_not_asked_again(error: BaseException) -> None:
     asked: list[str] = []
@@ -35,6 +35,21 @@ def test_a_mistake_of_ours_is_not_taken_for_a_closed_terminal() -> None:
 
     with pytest.raises(KeyError):
         as_long_as_it_can(show)("one")
+
+
+def test_a_wrong_value_is_a_mistake_unless_the_terminal_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def show(text: str) -> None:
+        raise ValueError(text)
+
+    shown = as_long_as_it_can(show)
+    with pytest.raises(ValueError, match="one"):
+        shown("one")
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr(sys, "stdout", closed)
+    shown("two")
 
 
 def test_a_pipe_without_a_reader_is_a_place_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
