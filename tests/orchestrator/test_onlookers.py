@@ -12,9 +12,7 @@ from orchestrator.onlookers import as_long_as_it_can
 from sweeps.console import Surface
 
 
-@pytest.mark.parametrize(
-    "error", [SystemExit(1), BrokenPipeError(), OSError(28, "full")]
-)
+@pytest.mark.parametrize("error", [SystemExit(1), BrokenPipeError(), OSError(28, "full")])
 def test_who_cannot_show_any_more_is_not_asked_again(error: BaseException) -> None:
     asked: list[str] = []
 
