@@ -24,6 +24,7 @@ os.environ.update(
 )
 
 
+ROOT = Path(__file__).parents[1]
 ALONE = ("tests/chaos", "tests/integration")
 """Folders of tests that start Ray or signal processes: never two of them at a time."""
 
@@ -34,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     `make test` runs two processes (pytest-xdist): one takes that group, the other all the rest.
     """
     for item in items:
-        where = item.path.relative_to(Path(__file__).parents[1]).as_posix()
+        where = item.path.relative_to(ROOT).as_posix()
         uses_ray = "slow" in item.keywords or "ray_address" in getattr(item, "fixturenames", ())
         if where.startswith(ALONE) or uses_ray:
             item.add_marker(pytest.mark.xdist_group("ray"))
@@ -44,6 +45,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "gpu" in item.keywords:
             item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True)
+def _from_the_root() -> None:
+    """Every test starts in the project's root: a worker in this process moves to its own folder."""
+    os.chdir(ROOT)
 
 
 @pytest.fixture(scope="session")
