@@ -110,7 +110,7 @@ class Driver:
         self._let_go = let_go
 
     def signals(self) -> contextlib.AbstractContextManager[None]:
-        """Hold SIGINT, SIGTERM and SIGUSR1: they end the study, a second one the process at once.
+        """Hold the signals (`signals.py`): one ends the study, a second one the process at once.
 
         Before `open` they interrupt whatever the caller does, and nothing is written; from then on
         they are noted, and `wait` ends by them. A study that is over already, or being closed, has

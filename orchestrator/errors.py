@@ -8,7 +8,7 @@ SweepError (search_spaces)          1
 │   ├── StudyUnreadable             5   its state cannot be read; nothing was changed
 │   ├── DiskFull                    6   resumable once there is room
 │   ├── Unreachable                 7   cluster or backend
-│   └── Interrupted           130, 143  by a signal; resumable
+│   └── Interrupted           128 + its number, by a signal; resumable
 └── TrialError                      -   one trial; never ends a study by itself
 """
 

@@ -43,6 +43,9 @@ JOURNAL = "journal.jsonl"
 _CRC_LENGTH = len(',"crc":"00000000"}')
 _LENGTH = ".length"
 _CHECKPOINT = re.compile(r"trials/[A-Za-z0-9][\w.-]*/checkpoints/[A-Za-z0-9][\w.-]*", re.ASCII)
+_JSON = json.JSONDecoder()
+_PATHS = {"path", "start_checkpoint", "checkpoint"}
+_TRIALS = {"trial", "donor", "start_trial", "repeats"}
 _FREE_TEXTS = {"message", "log", "reason"}
 
 
@@ -118,8 +121,9 @@ def _decode(line: bytes) -> Entry:
     body, crc = line[:-_CRC_LENGTH] + b"}", line[-_CRC_LENGTH:]
     if crc != b',"crc":"%08x"}' % zlib.crc32(body):
         raise _Torn("its checksum does not match")
-    data = json.loads(body.decode("utf-8", "surrogatepass"))
-    if not isinstance(data, dict):
+    text = body.decode("utf-8", "surrogatepass")
+    data, end = _JSON.raw_decode(text)
+    if end != len(text) or not isinstance(data, dict):
         raise ValueError("it is not an event")
     if data.get("event") not in KINDS:
         raise _FromNewerVersion(f"this version knows no event {printable(str(data.get('event')))}")
@@ -133,11 +137,11 @@ def _decode(line: bytes) -> Entry:
 
 def _refuse_ways_out(data: dict[str, Any]) -> None:
     """Refuse an event that names something outside the study's folder: such things are deleted."""
-    for key in ("path", "start_checkpoint", "checkpoint"):
-        if data.get(key) is not None and not _CHECKPOINT.fullmatch(data[key]):
+    for key in _PATHS & data.keys():
+        if data[key] is not None and not _CHECKPOINT.fullmatch(data[key]):
             raise ValueError(f"its {key} does not stand among the study's checkpoints")
-    for key in ("trial", "donor", "start_trial", "repeats"):
-        if data.get(key) is not None and not NAME.fullmatch(data[key]):
+    for key in _TRIALS & data.keys():
+        if data[key] is not None and not NAME.fullmatch(data[key]):
             raise ValueError(f"its {key} cannot be a trial's id")
 
 

@@ -1,7 +1,8 @@
-"""SIGINT, SIGTERM and SIGUSR1: the first one is told, the second ends the process at once.
+"""SIGINT, SIGTERM, SIGUSR1, SIGHUP: the first one is told, the second ends the process at once.
 
 Ends nothing by itself. Ray and Ray Tune take signals too, at their start; so they can be taken
-again once those are up.
+again once those are up. A process that was started to outlive its terminal (`nohup`) ignores
+SIGHUP, and goes on ignoring it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
 
 class Signals:
@@ -47,7 +48,8 @@ class Signals:
         """Take the signals; return who had them. Only a process's main thread can."""
         if threading.current_thread() is not threading.main_thread():
             return {}
-        return {number: signal.signal(number, self._arrived) for number in SIGNALS}
+        taken = [n for n in SIGNALS if n != signal.SIGHUP or not _is_ignored(n)]
+        return {number: signal.signal(number, self._arrived) for number in taken}
 
     def _arrived(self, number: int, frame: Any) -> None:
         if self.number is not None:
@@ -57,6 +59,10 @@ class Signals:
                 os._exit(128 + number)
         self.number = number
         self._told(number)
+
+
+def _is_ignored(number: signal.Signals) -> bool:
+    return signal.getsignal(number) is signal.SIG_IGN
 
 
 def name_of(number: int) -> str:

@@ -16,13 +16,14 @@ import tempfile
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import IO, Any, TextIO, cast
 
 from rich.console import Console, RenderableType
 from rich.text import Text
 
 from search_spaces.secrets import scrubbed
 from sweeps.text import printable
+from sweeps.unread import Unread
 
 JSON_VERSION = 1
 """Version of every `--json` object; raised when a key changes its meaning or goes."""
@@ -54,6 +55,11 @@ class Surface:
             width=None if tty else PIPE_WIDTH,
         )
 
+    def outlive_readers(self) -> None:
+        """From now on whoever reads may go away: a study goes on, and its exit code is its own."""
+        sys.stdout, sys.stderr = _unread(sys.stdout), _unread(sys.stderr)
+        self.human.file = _unread(self.human.file)
+
     def say(self, text: str = "", style: str | None = None) -> None:
         """Write one or more lines for a person; long lines are left to the terminal."""
         self.human.print(printable(scrubbed(text)), style=style, soft_wrap=True)
@@ -77,15 +83,19 @@ class Surface:
 
 @contextmanager
 def opened_surface(*, as_json: bool = False, plain: bool = False) -> Iterator[Surface]:
-    """A surface for as long as a command runs; then `sys.stdout` is given back.
+    """A surface for as long as a command runs; then `sys.stdout` and `sys.stderr` are given back.
 
     After `--json` descriptor 1 stays on stderr, for what libraries print at exit.
     """
-    before = sys.stdout
+    before = sys.stdout, sys.stderr
     try:
         yield Surface(as_json=as_json, plain=plain)
     finally:
-        sys.stdout = before
+        sys.stdout, sys.stderr = before
+
+
+def _unread(stream: IO[str]) -> TextIO:
+    return cast(TextIO, stream if isinstance(stream, Unread) else Unread(stream))
 
 
 def _claim_stdout() -> TextIO:

@@ -145,7 +145,11 @@ class LiveView:
 
 @contextmanager
 def view_of(surface: Surface, spec: SweepSpec, folder: Path) -> Iterator[OnEvent]:
-    """What `run_study` tells its events: a picture on a terminal, plain lines otherwise."""
+    """What `run_study` tells its events: a picture on a terminal, plain lines otherwise.
+
+    A study outlives both, so from here on the command does.
+    """
+    surface.outlive_readers()
     if not surface.live:
         yield PlainView(surface, folder)
         return

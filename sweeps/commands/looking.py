@@ -73,7 +73,8 @@ def show(
         )
     elif going_on is None:
         surface.next_step(command("sweep", "list", *storage_words(storage)))
-    surface.give(result.as_json())
+    if surface.as_json:  # as data, a large study takes longer than its tables
+        surface.give(result.as_json())
 
 
 @app.command()

@@ -60,3 +60,22 @@ def test_who_had_the_signals_before_gets_them_back() -> None:
         assert all(signal.getsignal(number) == signals._arrived for number in SIGNALS)
     assert [signal.getsignal(number) for number in SIGNALS] == before
     assert name_of(signal.SIGUSR1) == "SIGUSR1"
+
+
+def test_a_closed_terminal_is_told_as_the_others_are() -> None:
+    told: list[int] = []
+    with Signals(told.append, lambda: None).held():
+        os.kill(os.getpid(), signal.SIGHUP)
+    assert told == [signal.SIGHUP]
+
+
+def test_who_was_started_to_outlive_the_terminal_does() -> None:
+    told: list[int] = []
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Signals(told.append, lambda: None).held():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert told == []
