@@ -34,6 +34,7 @@ class StudyResult:
         spec: as the study began, with what was changed about it since.
         running: who writes to it now; None when nobody does.
         notes: what a reader should know about the folder (a torn last line, say).
+        begun: the specification as the study began; None: nothing was changed about it.
     """
 
     folder: Path
@@ -42,6 +43,7 @@ class StudyResult:
     contents: Contents
     running: str | None
     notes: tuple[str, ...] = ()
+    begun: SweepSpec | None = None
 
     @property
     def status(self) -> str:
@@ -174,7 +176,7 @@ def read_study(folder: Path) -> StudyResult:
     """
     contents = _contents(folder)
     first = contents.entries[0].event
-    spec = read_specification(
+    begun = spec = read_specification(
         folder, first.spec_sha256 if isinstance(first, StudyStarted) else None
     )
     try:
@@ -198,7 +200,7 @@ def read_study(folder: Path) -> StudyResult:
             " to another process"
         )
     state = StudyState.of(entry.event for entry in contents.entries)
-    return StudyResult(folder, spec, state, contents, owner(folder), tuple(notes))
+    return StudyResult(folder, spec, state, contents, owner(folder), tuple(notes), begun)
 
 
 def _contents(folder: Path) -> Contents:

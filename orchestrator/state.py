@@ -118,8 +118,8 @@ class StudyState:
         return not isinstance(event, Evaluated) and (record is None or record.in_search)
 
     def test_of(self, checkpoint: str) -> Evaluated | None:
-        """The newest look of this checkpoint at the test split; None: there was none."""
-        looks = (e for e in reversed(self.evaluations) if e.checkpoint == checkpoint)
+        """The first look of this checkpoint at the test split, which later ones knew; or None."""
+        looks = (e for e in self.evaluations if e.checkpoint == checkpoint)
         return next((e for e in looks if e.split == "test"), None)
 
     def with_state(self, *states: str) -> list[TrialRecord]:

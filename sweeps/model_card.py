@@ -75,11 +75,12 @@ def model_card(result: StudyResult, best: StudyBest) -> str:
 
 
 def _held_out(look: Evaluated) -> str:
-    """The figure that nothing was chosen by."""
-    again = " The split had been looked at before." if look.again else ""
+    """The figure that nothing was chosen by, or that it may have been chosen by."""
+    chosen = ", which nothing was chosen by"
+    if look.again:
+        chosen = "; the split had been looked at before, so the choice may have known it"
     return (
-        f"On the {escaped(look.split)} split ({count(look.rows, 'row')}), which nothing was chosen"
-        f" by:{again}\n\n"
+        f"On the {escaped(look.split)} split ({count(look.rows, 'row')}){chosen}:\n\n"
         + markdown_table(
             ("metric", "value"), ((name, number(value)) for name, value in look.metrics.items())
         )

@@ -18,7 +18,8 @@ from sweeps.report.methods import grouped
 from sweeps.report.model import Note, Report
 from sweeps.report.optuna_storage import refuse_existing, write_optuna
 from sweeps.studies import find_study
-from sweeps.text import count, printable
+from sweeps.text import command, count, printable
+from sweeps.views_beside import looking_words
 
 DEFAULT_OUTPUT = Path("reports")
 
@@ -33,8 +34,9 @@ def report_studies(
     output: Path | None = None,
     optuna_storage: Path | None = None,
     labels: Mapping[Path, str] | None = None,
+    storage_words: Sequence[str] = (),
 ) -> Report:
-    """Report on studies that exist.
+    """Report on studies that exist, and say what to do next.
 
     Args:
         names: of studies under `storage`, or their folders.
@@ -42,6 +44,7 @@ def report_studies(
         optuna_storage: an SQLite file to write the studies into as well.
         labels: a study's folder (resolved) -> its method's label; None: as the comparisons under
             `storage` have them.
+        storage_words: what a next command needs to find the studies.
 
     Raises:
         UsageError: there is no such study, or a place to write to is taken.
@@ -62,7 +65,23 @@ def report_studies(
         surface.say(f"{count(len(written), 'study', 'studies')} written to {optuna_storage}")
     say_report(surface, report, folder)
     surface.give(outcome(report, files))
+    surface.next_step(next_command(names, studies, storage_words))
     return report
+
+
+def next_command(
+    names: Sequence[str], studies: Sequence[StudyResult], storage_words: Sequence[str]
+) -> str:
+    """The look at the test split that one of them lacks, a first before a second; else its best."""
+    lacking = [
+        (len(words), name, words)
+        for name, study in zip(names, studies, strict=True)
+        if (words := looking_words(study)) is not None
+    ]
+    if not lacking:
+        return command("sweep", "best", names[0], *storage_words)
+    _, name, words = min(lacking, key=lambda one: one[0])
+    return command("sweep", "evaluate", name, *storage_words, "--split", "test", *words)
 
 
 def known_labels(storage: Path) -> dict[Path, str]:

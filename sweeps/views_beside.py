@@ -8,35 +8,32 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.after_search import looks_at_test
 from orchestrator.events import Evaluated
 from orchestrator.results import StudyResult
 from orchestrator.state import StudyState, TrialRecord
+from sweeps.looks import Looked, looked
 from sweeps.text import changes_text, config_text, count, metric_name, number
 from sweeps.views_cells import cell, counts_text, epoch_at, state_cell, table
 
 
 def held_out_lines(state: StudyState) -> list[Text]:
     """The selected checkpoint's test figure and the default configuration's; [] without any."""
-    selected, lines = state.selected, []
-    look = state.test_of(selected.checkpoint) if selected else None
-    if look is not None:
+    seen = looked(state)
+    lines: list[Text] = []
+    if seen.first is not None:
         lines.append(
             Text.assemble(
                 "test: ",
-                cell(_figure(state, look), "bold green"),
+                cell(f"{_figure(state, seen.first)}{_knowing(state, seen)}", "bold green"),
                 " (the best was chosen by its own number on the validation split, which is"
                 " therefore optimistic)",
             )
         )
-    else:
-        earlier = [e for e in state.evaluations if not _is_default(state, e)]
-        lines += [
-            cell(
-                f"test: {_figure(state, e)}, by trial {e.trial} at boundary {e.boundary}, which"
-                " was selected then"
-            )
-            for e in earlier[-1:]
-        ]
+    elif seen.before:
+        newest = seen.before[-1]
+        told = f"test: {_figure(state, newest)}, by {_place(newest)}, which was selected then"
+        lines.append(cell(told))
     record = state.default
     best = record.best if record is not None else None
     if record is not None and best is not None and (look := state.test_of(best.checkpoint)):
@@ -60,16 +57,25 @@ def looking_words(result: StudyResult) -> list[str] | None:
         return None
     if state.test_of(selected.checkpoint) or "test" not in spec.task.dataset.splits:
         return None
-    return ["--again"] if state.evaluations else []
-
-
-def _is_default(state: StudyState, look: Evaluated) -> bool:
-    return state.default is not None and state.default.id == look.trial
+    return ["--again"] if looks_at_test(state) else []
 
 
 def _figure(state: StudyState, look: Evaluated) -> str:
-    again = ", looked at again" if look.again else ""
-    return f"{metric_name(state.metric)} {number(look.value)} on {count(look.rows, 'row')}{again}"
+    return f"{metric_name(state.metric)} {number(look.value)} on {count(look.rows, 'row')}"
+
+
+def _place(look: Evaluated) -> str:
+    return f"trial {look.trial} at boundary {look.boundary}"
+
+
+def _knowing(state: StudyState, seen: Looked) -> str:
+    """What was known of the test split when the figure was made, or became known after it."""
+    if seen.before:
+        first = seen.before[0]
+        return f", a second look, after {_place(first)} had {number(first.value)}"
+    if seen.is_second:
+        return ", a second look"
+    return ", looked at again" if seen.repeated else ""
 
 
 def crowned_line(state: StudyState) -> list[Text]:

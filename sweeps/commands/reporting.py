@@ -15,7 +15,6 @@ from sweeps.console import Surface
 from sweeps.guard import guarded
 from sweeps.options import AsJson, Storage
 from sweeps.studies import DEFAULT_STORAGE
-from sweeps.text import command
 
 
 @app.command()
@@ -53,22 +52,12 @@ def report(
     """Write a report: methods side by side, with as much claim as the repetitions carry."""
     from sweeps.reporting import report_studies
 
-    made = report_studies(
+    report_studies(
         surface,
         studies,
         storage=storage or DEFAULT_STORAGE,
         output=output,
         optuna_storage=optuna_storage,
+        storage_words=storage_words(storage),
     )
-    unlooked = [
-        r.study
-        for method in made.methods
-        for r in method.repetitions
-        if r.selected is not None and r.selected.test is None
-    ]
-    if unlooked:
-        words = ("sweep", "evaluate", unlooked[0], *storage_words(storage), "--split", "test")
-        surface.next_step(command(*words))
-    else:
-        surface.next_step(command("sweep", "best", studies[0], *storage_words(storage)))
     return 0

@@ -75,6 +75,13 @@ def notes(work: Work) -> list[str]:
             if a != b:
                 text = _told(f"resources.{key}", first, a, other, b)
                 told.append(f"{text}: wall times do not compare")
+        finalists = [
+            None if side.spec.finalists is None else side.spec.finalists.model_dump()
+            for side in (first, other)
+        ]
+        if finalists[0] != finalists[1]:
+            text = _told("finalists", first, finalists[0], other, finalists[1])
+            told.append(f"{text}: what is selected rests on unequal training")
     for entry in work.entries:
         if "seed" in entry.spec.space:
             told.append(f"{entry.path} searches the seed: its repetitions share it")

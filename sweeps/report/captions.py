@@ -1,6 +1,6 @@
 """The sentence below each figure: what it shows, from its data.
 
-A caption states what can be read off the figure, with numbers, and claims nothing that `wording`
+A caption states what can be read off the figure, with numbers, and claims nothing that `claims`
 would not: it tells values and counts, and of an order only that it is one.
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from orchestrator.events import Config
 from search_spaces.domains import is_number
+from sweeps.report.claims import is_testable, outcome, uncorrected
 from sweeps.report.model import (
     AXES,
     Axis,
@@ -25,6 +26,7 @@ from sweeps.report.model import (
 from sweeps.report.repetition import Lineage, Repetition, Stretch
 from sweeps.report.statistics import FEWEST_FOR_INTERVAL
 from sweeps.report.wording import (
+    crowning_each,
     differs,
     epochs_each,
     epochs_text,
@@ -33,7 +35,7 @@ from sweeps.report.wording import (
     sentence,
     span,
     spread,
-    stands,
+    trained_text,
 )
 from sweeps.text import config_text, count, setting, short_names
 
@@ -58,11 +60,19 @@ def of_report(
 
 def _budget(methods: Sequence[Method]) -> str:
     low, high = spread([epochs_each(m) for m in methods])
+    finalists = any(crowning_each(m) for m in methods)
     if len(methods) == 1:
-        return f"{sentence(methods[0].label)} trained {epochs_text(high)} a repetition."
+        also = f", and {epochs_text(crowning_each(methods[0]))} of finalists" if finalists else ""
+        return f"{sentence(methods[0].label)} trained {epochs_text(high)} a repetition{also}."
+    whole = spread([epochs_each(m) + crowning_each(m) for m in methods])
     if differs(low, high):
-        return f"Unequal budgets: from {figure(low)} to {figure(high)} epochs a repetition."
-    return f"Equal budgets: {epochs_text(high)} a repetition, within 5 %."
+        also = f", and {figure(whole[0])} to {figure(whole[1])} with finalists" if finalists else ""
+        return f"Unequal budgets: from {figure(low)} to {figure(high)} epochs a repetition{also}."
+    if differs(*whole):
+        told = listed([f"{m.label} {trained_text(m)}" for m in methods])
+        return f"Unequal budgets, search + finalists: {told} epochs a repetition."
+    also = f", and {epochs_text(whole[1])} with finalists" if finalists else ""
+    return f"Equal budgets: {epochs_text(high)} a repetition{also}, within 5 %."
 
 
 def _best_so_far(methods: Sequence[Method], axis: str, metric: Metric) -> str:
@@ -79,12 +89,13 @@ def _best_so_far(methods: Sequence[Method], axis: str, metric: Metric) -> str:
             values[label] = reached[-1]
     order = sorted(values.items(), key=lambda item: sign * item[1])
     told = listed([f"{label} {figure(value)}" for label, value in order])
-    device = next(iter(methods)).cost.device.upper()
+    held = {m.cost.device for m in methods if m.cost.device_s > 0}
+    device = held.pop().upper() if len(held) == 1 else "device"
     spent = {"epochs": epochs_text(at)}.get(axis, span(at))
     kind = {"device_s": f" of {device} time", "wall_s": " of wall time"}.get(axis, "")
     most = "the most that every method spent" if len(bands) > 1 else "all that was spent"
     text = f"Best validation {metric.label} after {spent}{kind}, {most}: {told}."
-    few = [m for m in methods if 0 < len(m.repetitions) < FEWEST_FOR_INTERVAL]
+    few = [m for m in methods if 0 < len({r.seed for r in m.repetitions}) < FEWEST_FOR_INTERVAL]
     if few:
         text += " No claim: fewer than 3 repetitions."
     return text
@@ -117,16 +128,27 @@ def _default(final: Sequence[FinalRow]) -> str:
 
 
 def _pairwise(pairs: Sequence[Pair]) -> str:
-    shown = [pair for pair in pairs if stands(pair)]
-    claimed = [pair for pair in pairs if len(pair.seeds) >= FEWEST_FOR_INTERVAL]
-    if not claimed:
-        return "No claim: below 3 repetitions with shared seeds, any order may be chance."
     if len(pairs) == 1:
         return pairs[0].claim
-    return (
-        f"{len(shown)} of {count(len(pairs), 'pair')} {'differs' if len(shown) == 1 else 'differ'}"
-        " by more than their repetitions leave to chance."
-    )
+    kinds = [outcome(pair) for pair in pairs]
+    if all(kind == "none" for kind in kinds):
+        return (
+            "No claim: any order may be chance, with fewer than 3 shared seeds or with differences"
+            " that are the same at each."
+        )
+    told: list[str] = []
+    of = count(len(pairs), "pair")
+    passed, beyond = kinds.count("significant"), kinds.count("interval")
+    if any(is_testable(pair) for pair in pairs):
+        are = "are" if passed > 1 else "is"
+        told.append(f"{passed or 'none'} of {of} {are} significant (Holm)")
+    if beyond or not told:
+        told.append(
+            f"in {beyond or 'none'} of {of} 0 lies outside the 95 % interval of the difference"
+            f"{uncorrected(pairs)}"
+        )
+    others = "" if passed + beyond == len(pairs) else " Every other order may be chance."
+    return f"{sentence('; '.join(told))}.{others}"
 
 
 def of_method(method: Method, ranking: Sequence[TrialRow], metric: Metric) -> dict[str, str]:
@@ -209,12 +231,21 @@ def _learning(learning: Drawn, valued: Sequence[TrialRow]) -> str:
 def _edf(edf: Edf, metric: Metric) -> str:
     if not edf.trials:
         return ""
-    middle = next(x for x, share in zip(edf.x, edf.share, strict=True) if share >= 0.5)
     best = edf.x[-1] if metric.goal == "maximize" else edf.x[0]
     return (
-        f"Half of {count(edf.trials, 'trial')} reached {metric.label} {figure(middle)} or better;"
-        f" the best {figure(best)}."
+        f"Half of {count(edf.trials, 'trial')} reached {metric.label}"
+        f" {figure(reached_by_half(edf, metric))} or better; the best {figure(best)}."
     )
+
+
+def reached_by_half(edf: Edf, metric: Metric) -> float:
+    """The best value that half of the trials at least are as good as."""
+    steps = list(zip(edf.x, edf.share, strict=True))
+    if metric.goal == "minimize":
+        return next(x for x, share in steps if share >= 0.5)
+    # Shares count the trials up to a value and it too; as good as it are the others and itself.
+    at_least = [x for x, share in steps if 1.0 - share + 1.0 / edf.trials >= 0.5 - 1e-9]
+    return at_least[-1]
 
 
 def _lineage(repetitions: Sequence[Repetition]) -> str:

@@ -17,19 +17,21 @@ from orchestrator.state import TrialRecord
 from search_spaces.errors import SweepError
 from sweeps import __version__
 from sweeps.report import captions, drawn
-from sweeps.report.comparing import final_rows, pairs_of, task_notes
+from sweeps.report.comparing import pairs_of, repetition_notes, task_notes
 from sweeps.report.curves import Account, account, band, total
+from sweeps.report.finals import final_rows
 from sweeps.report.importance import importance
 from sweeps.report.methods import Method as Studies
 from sweeps.report.methods import unique_names
 from sweeps.report.model import AXES, Method, Metric, Report, TrialRow
-from sweeps.report.notes import notes
+from sweeps.report.notes import gravest_first, notes
 from sweeps.report.repetition import Counts, Repetition
 from sweeps.report.repetitions import repetition
 from sweeps.report.reproduction import reproduction
+from sweeps.report.seeds import values_by_seed
 from sweeps.report.statistics import summary
 from sweeps.report.storable import storable
-from sweeps.report.wording import verdict
+from sweeps.report.verdict import verdict
 from sweeps.text import count, metric_name, printable
 from sweeps.views import METHOD_WORDS, last_value
 
@@ -63,7 +65,7 @@ def gather(
         rows += own
         told.append(_method(method, names, spent, own, metric))
     pairs = pairs_of(told, metric)
-    final = final_rows(told, metric)
+    final = final_rows(told)
     cost = total([method.cost for method in told])
     return Report(
         title=title or _title(methods, metric),
@@ -72,7 +74,9 @@ def gather(
         generator=f"sweep {__version__}",
         device=cost.device,
         verdict=verdict(told, pairs, metric),
-        notes=(*task_notes(methods), *notes(told, final)),
+        notes=gravest_first(
+            (*task_notes(methods), *repetition_notes(methods, names), *notes(told, final))
+        ),
         methods=tuple(told),
         final=final,
         pairs=pairs,
@@ -136,8 +140,6 @@ def _method(
         for row in ranking
         if row.state == "finished" and row.value is not None
     ]
-    selected = [r.selected for r in repetitions if r.selected is not None]
-    tests = [s.test.value for s in selected if s.test is not None]
     made = Method(
         label=studies.label,
         kind=spec.method,
@@ -146,8 +148,8 @@ def _method(
         counts=_sum_counts(repetitions),
         cost=total([r.cost for r in repetitions]),
         bands={axis: found for axis, found in bands.items() if found is not None},
-        validation=summary([s.value for s in selected]),
-        test=summary([value for value in tests if value is not None]),
+        validation=summary(list(values_by_seed(repetitions, "validation").values())),
+        test=summary(list(values_by_seed(repetitions, "test").values())),
         space=drawn.space(spec),
         importance=importance(spec, finished),
         edf=drawn.edf(ranking),

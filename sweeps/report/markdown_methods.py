@@ -44,7 +44,8 @@ def _repetitions(method: Method, metric: Metric) -> str:
     rows = []
     for r in method.repetitions:
         chosen = r.selected
-        test = None if chosen is None else chosen.test
+        test = None if chosen is None else chosen.test or chosen.second_look
+        second = " (second look)" if chosen is not None and chosen.second_look else ""
         rows.append(
             (
                 r.study,
@@ -53,7 +54,7 @@ def _repetitions(method: Method, metric: Metric) -> str:
                 f"{r.counts.started:,}",
                 *cost_cells(r.cost)[:3],
                 figure(None if chosen is None else chosen.value),
-                figure(None if test is None else test.value),
+                figure(None if test is None else test.value) + second,
                 "-" if test is None else f"{test.rows:,}",
                 figure(None if test is None else test.standard_error),
                 "-" if chosen is None else chosen.trial,

@@ -2,8 +2,9 @@
 
 Reads no folder and computes nothing. Studies of one method are the same sweep under other seeds;
 their names, descriptions, trackers and storage folders may differ, because none of them changes
-what is trained. A comparison has labels for its methods; studies that were run by hand are called
-by their method's words.
+what is trained. What counts is the specification as a study began: one repetition that was extended
+or given finalists since is one still, and a note says where they differ now. A comparison has
+labels for its methods; studies that were run by hand are called by their method's words.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from orchestrator.results import StudyResult
+from search_spaces import SweepSpec
 from sweeps.report.storable import storable
 from sweeps.views import METHOD_WORDS
 
@@ -66,9 +69,14 @@ def unique_names(methods: Sequence[Method]) -> dict[Path, str]:
     return names
 
 
+def specification(spec: SweepSpec) -> dict[str, Any]:
+    """All of it that repetitions of one method have in common."""
+    return spec.model_dump(mode="json", exclude=_DIFFER)
+
+
 def _likeness(study: StudyResult) -> str:
     """What repetitions have in common, as a key."""
-    data = study.spec.model_dump(mode="json", exclude=_DIFFER)
+    data = specification(study.begun or study.spec)
     return json.dumps(data, sort_keys=True)
 
 

@@ -116,11 +116,19 @@ class Note:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """The first sentence. claim: none (1 or 2 repetitions), weak (3 to 5), tested (6 and more)."""
+    """The first sentences.
+
+    claim: what they rest on, of the leader against each other method the weakest: none, chance (an
+    interval that holds 0, or a test that did not pass), interval (0 outside each), significant
+    (each passed an exact test). badge: that in a few words, basis: why; both empty where there is
+    but one method. repetitions: seeds that all methods compared have a value for.
+    """
 
     text: str
-    claim: Literal["none", "weak", "tested"]
+    claim: Literal["none", "chance", "interval", "significant"]
     repetitions: int
+    badge: str = ""
+    basis: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -197,7 +205,8 @@ class Drawn:
 class Method:
     """A way to search, over its repetitions.
 
-    kind: grid, random, bayes or pbt. bands: by axis name. configurations: for parallel
+    kind: grid, random, bayes or pbt. validation, test: of what was selected, a value for each seed
+    (the mean of its runs). bands: by axis name. configurations: for parallel
     coordinates and slices (config and value); learning: curves (points). captions: by figure:
     importance, slices, parallel, learning, edf, lineage, schedule; a caption is a whole sentence
     and is there exactly when the figure has something to show.
@@ -224,13 +233,14 @@ class Method:
 class FinalRow:
     """A row of the final table. gap: validation minus test, per repetition that has both.
 
-    role: method; random (a method that is random search); default. Rows of the last two are
-    always there: with None for what was not run, and `note` says how to run it. config: the
+    role: method; random (a method that is random search); crowned (below a method that trained
+    finalists: its crowned configuration's mean over new seeds); default. Rows of random and default
+    are always there: with None for what was not run, and `note` says how to run it. config: the
     default configuration, when all its runs here are of one.
     """
 
     label: str
-    role: Literal["method", "random", "default"]
+    role: Literal["method", "random", "crowned", "default"]
     validation: Summary | None
     test: Summary | None
     gap: Summary | None
@@ -242,8 +252,9 @@ class FinalRow:
 class Pair:
     """a minus b over the seeds that both have, on the test split (validation where it is missing).
 
-    superiority: P(a > b), the share of shared seeds in which a is better, ties half. p: exact
-    sign-flip, two-sided, from 6 shared seeds; p_holm: adjusted over all pairs that have one.
+    Runs of one seed are one, with their mean. superiority: P(a > b), the share of shared seeds in
+    which a is better, ties half, from 3. p: exact sign-flip, two-sided, from 6 shared seeds;
+    p_holm: adjusted over all pairs that have one; p_least: the least that it could have come to.
     """
 
     a: str
@@ -255,6 +266,7 @@ class Pair:
     p: float | None
     p_holm: float | None
     claim: str
+    p_least: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

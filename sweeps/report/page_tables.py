@@ -23,10 +23,12 @@ from sweeps.report.model import (
     Repetition,
     Report,
     Retrained,
+    Selected,
     Summary,
     TrialRow,
 )
 from sweeps.report.parts import Cell, Table
+from sweeps.report.wording import p_text
 from sweeps.text import config_text, count, duration, number, printable, setting, short_names
 
 MOST_ROWS = 1000
@@ -99,7 +101,7 @@ def pairs(found: Sequence[Pair]) -> Table:
         cells.append(_summary(p.difference, signed=True))
         cells.append(_NONE if p.superiority is None else f"{p.superiority:.2f}")
         if tested:
-            cells += [_NONE if q is None else f"{q:.3f}" for q in (p.p, p.p_holm)]
+            cells += [_NONE if q is None else p_text(q) for q in (p.p, p.p_holm)]
         rows.append((*cells, p.claim))
     headings = ["pair", "split", ">shared seeds", ">difference", ">P(first better)"]
     headings += [">p", ">p (Holm)"] if tested else []
@@ -118,7 +120,7 @@ def selected(method: Method) -> Table:
         else:
             by = " (of the finalists)" if chosen.by == "finalists" else ""
             cells += [chosen.trial + by, number(chosen.epoch), value_text(chosen.value)]
-            cells += [_test(chosen.test), *(_setting(chosen.config, name) for name in names)]
+            cells += [_looked(chosen), *(_setting(chosen.config, name) for name in names)]
         rows.append(tuple(cells))
     headings = ("study", ">seed", "status", "trial", ">epoch", ">validation", ">test")
     note = (
@@ -143,6 +145,13 @@ def _test(evaluation: Evaluation | None) -> str:
         return _NONE
     error = evaluation.standard_error
     return value_text(evaluation.value) + (f" \u00b1 {error:.2g}" if error is not None else "")
+
+
+def _looked(chosen: Selected) -> str:
+    """The look that counts, or a second one that is marked."""
+    if chosen.second_look is None:
+        return _test(chosen.test)
+    return f"{_test(chosen.second_look)} (second look)"
 
 
 def _setting(config: Config, name: str) -> str:

@@ -65,7 +65,7 @@ class Evaluation:
     """One look at a held-out split. value: the study's metric; None when not finite.
 
     `rows` were evaluated; `standard_error` is sqrt(p (1 - p) / rows) for accuracy, else None.
-    `again`: this checkpoint's split had been looked at before.
+    `again`: the split had been looked at before, for this checkpoint or for another.
     """
 
     trial: str
@@ -83,8 +83,10 @@ class Evaluation:
 class Selected:
     """The checkpoint that a study chose. value: on validation, so optimistic.
 
-    by: "search" (best validation value), or "finalists" (best mean over new seeds).
-    test: the first look at the test split; None when there was none.
+    by: "search" (best validation value), or "finalists" (best mean over new seeds; value is that of
+    its best run). test: the first look at the test split; None when there was none, or when
+    something else had been looked at before (`looked_before`): what this checkpoint then gave is
+    its `second_look`, and nothing is claimed by that.
     """
 
     trial: str
@@ -94,6 +96,8 @@ class Selected:
     config: Config
     by: Literal["search", "finalists"] = "search"
     test: Evaluation | None = None
+    second_look: Evaluation | None = None
+    looked_before: tuple[Evaluation, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,17 +2,20 @@
 
 Reads a `StudyResult` only. Which checkpoint a study selected, and which finalists it crowned, is
 the engine's to say (`StudyState.selected`, `.crowned`); here it is put beside what the test split
-said of it. The first look at the test split counts: a later one was made knowing the first.
+said of it. The first look at the test split counts: a later one was made knowing the first, and one
+at a checkpoint that was selected after it is kept apart (`sweeps/looks.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
+from orchestrator.after_search import looks_at_test
 from orchestrator.crowning import course_of
 from orchestrator.events import Evaluated
 from orchestrator.results import StudyResult
 from orchestrator.state import TrialRecord
+from sweeps.looks import looked
 from sweeps.report.curves import Account, thinned
 from sweeps.report.lineages import lineage
 from sweeps.report.repetition import (
@@ -30,7 +33,6 @@ from sweeps.report.storable import storable
 from sweeps.text import last_lines, printable
 from sweeps.views import epoch_at
 
-TEST = "test"
 LOG_LINES = 20
 MOST_FAILURES = 30
 """Shown of one study, the first ones; all of them are in the list of trials."""
@@ -78,11 +80,6 @@ def counts(study: StudyResult) -> Counts:
     return Counts(started=len(states), running=len(states) - sum(ended.values()), **ended)
 
 
-def _looks(study: StudyResult) -> Iterator[Evaluated]:
-    """Evaluations on the test split, the first one first."""
-    return (e for e in study.state.evaluations if e.split == TEST)
-
-
 def _evaluation(study: StudyResult, event: Evaluated) -> Evaluation:
     is_accuracy = study.state.metric.removeprefix("eval_") == "accuracy"
     error = (
@@ -102,8 +99,8 @@ def _evaluation(study: StudyResult, event: Evaluated) -> Evaluation:
 
 
 def _first_look(study: StudyResult, checkpoint: str) -> Evaluation | None:
-    found = next((e for e in _looks(study) if e.checkpoint == checkpoint), None)
-    return None if found is None else _evaluation(study, found)
+    look = study.state.test_of(checkpoint)
+    return None if look is None else _evaluation(study, look)
 
 
 def _selected(study: StudyResult) -> Selected | None:
@@ -111,6 +108,8 @@ def _selected(study: StudyResult) -> Selected | None:
     best = state.selected
     if best is None:
         return None
+    seen = looked(state)
+    look = None if seen.first is None else _evaluation(study, seen.first)
     return Selected(
         trial=best.trial,
         boundary=best.boundary,
@@ -118,7 +117,9 @@ def _selected(study: StudyResult) -> Selected | None:
         value=best.value,
         config=storable(best.config),
         by="search" if state.trials[best.trial].in_search else "finalists",
-        test=_first_look(study, best.checkpoint),
+        test=None if seen.is_second else look,
+        second_look=look if seen.is_second else None,
+        looked_before=tuple(_evaluation(study, event) for event in seen.before),
     )
 
 
@@ -134,7 +135,9 @@ def _default_run(study: StudyResult, record: TrialRecord) -> DefaultRun:
     until = min(left, default=record.boundaries)
     values = [r.value for b, r in record.reports.items() if b <= until and r.value is not None]
     pick = max if study.state.goal == "maximize" else min
-    look = next((e for e in _looks(study) if e.trial == record.id and e.boundary <= until), None)
+    looks = looks_at_test(study.state)
+    own = (e for e in looks if e.trial == record.id and e.boundary <= until)
+    look = next((e for e in own if not e.again), None)
     reached = min(until, max(record.reports, default=0))
     return DefaultRun(
         trial=record.id,
@@ -179,7 +182,7 @@ def _finalist(
     source = study.state.trials.get(first.repeats or "")
     runs = tuple(_retrained(study, record) for record in records)
     finished = [run for run in runs if run.state == "finished"]
-    tests = [run.test.value for run in finished if run.test is not None]
+    tests = [run.test.value for run in finished if run.test is not None and not run.test.again]
     return Finalist(
         repeats=first.repeats or "",
         config=storable(first.config_up_to(first.boundaries)),

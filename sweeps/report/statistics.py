@@ -1,6 +1,6 @@
 """The statistics of a comparison: means with t intervals, paired differences, exact p values, Holm.
 
-Pure functions of numbers; what may be said with them is in `wording.py`. Few repetitions are the
+Pure functions of numbers; what may be said with them is in `claims.py`. Few repetitions are the
 rule here, and that decides: a percentile bootstrap over so few covers far too little (nominal
 95 %: 74 % at 3 and 89 % at 10, simulated), the t interval does not; and no p value is given
 where none can reach 0.05, which for a sign-flip test is below six pairs (2 / 2^5 = 0.0625).
@@ -18,6 +18,8 @@ from scipy import stats
 from sweeps.report.model import Summary
 
 LEVEL = 0.95
+ALPHA = 0.05
+"""A p value below this passes."""
 FEWEST_FOR_INTERVAL = 3
 FEWEST_FOR_P = 6
 MOST_FOR_P = 40
@@ -99,6 +101,31 @@ def _all_sums(sizes: np.ndarray) -> np.ndarray:
     for size in sizes:
         sums = np.concatenate([sums + size, sums - size])
     return sums
+
+
+def least_p(n: int) -> float:
+    """The least p that the sign-flip test of so many pairs can give: two of 2^n ways."""
+    return 2.0 / 2.0**n
+
+
+def fewest_for_test(pairs: int) -> int:
+    """How many repetitions it takes for Holm's correction over so many pairs to let one pass.
+
+    Six for one pair, seven for the three of three methods, eight for the six of four.
+    """
+    n = FEWEST_FOR_P
+    while least_p(n) * pairs >= ALPHA:
+        n += 1
+    return n
+
+
+def has_spread(values: Sequence[float]) -> bool:
+    """Whether numbers differ by more than rounding; few that do not say nothing of their spread.
+
+    An interval of no width is what equal numbers give: two accuracies that are one and the same
+    example apart at each of three seeds are no certainty.
+    """
+    return max(values) - min(values) > 1e-9 * max(abs(value) for value in values)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -236,6 +236,13 @@ def test_training_arguments_that_differ_are_a_note(place: Place) -> None:
     assert "note: warmup_steps is " in place.said
 
 
+def test_finalists_of_one_of_them_are_a_note(place: Place) -> None:
+    other = place.file("bayes", finalists={"top_k": 1, "seeds": 2})
+    assert place.compare(place.file("grid"), other, repetitions=1) == 0
+    assert "note: finalists is null in " in place.said
+    assert "what is selected rests on unequal training" in place.said
+
+
 def test_a_seed_that_is_searched_is_a_note(place: Place) -> None:
     rate = {"distribution": "log_uniform_values", "min": 1e-5, "max": 1e-2}
     file = place.file("bayes", parameters={"learning_rate": rate, "seed": {"values": [1, 2, 3]}})

@@ -419,7 +419,9 @@ def report(
         verdict=Verdict(
             text="The mean test accuracy is highest for bayes (0.861), but the interval of its"
             " difference to the next holds zero: the order may be chance.",
-            claim="none" if repetitions < 3 else "weak" if repetitions < 6 else "tested",
+            claim="none" if repetitions < 3 else "chance" if repetitions < 6 else "significant",
+            badge="No claim" if repetitions < 3 else "Significant" if repetitions > 5 else "Chance",
+            basis=f"{repetitions} repetitions of each method; see the pairs.",
             repetitions=repetitions,
         ),
         notes=(

@@ -131,7 +131,7 @@ def test_severities_and_claims_are_words_not_only_colours():
         and "<strong>Careful:</strong>" in page
     )
     assert "<strong>No claim</strong>" in page
-    assert "<strong>Tested</strong>" in html(reports.report(repetitions=6, trials=2))
+    assert "<strong>Significant</strong>" in html(reports.report(repetitions=6, trials=2))
 
 
 def test_without_a_test_split_nothing_is_said_to_be_judged_on_one():

@@ -18,6 +18,11 @@ from sweeps.report.methods import grouped
 from tests.sweeps.reported import looked_at
 from tests.sweeps.studies import random_study, spec, write_study
 
+TASK = {
+    "model": "bert-tiny",
+    "dataset": {"path": "d", "text": ["a"], "label": "l", "splits": {"test": "test"}},
+}
+
 FILE = """method: random
 metric: {name: accuracy, goal: maximize}
 task:
@@ -35,7 +40,7 @@ def here(tmp_path, monkeypatch):
     """Two studies of one sweep under `studies`, one of them looked at on the test split."""
     monkeypatch.chdir(tmp_path)
     for seed in (1, 2):
-        sweep = spec(f"r-{seed}", seed=seed)
+        sweep = spec(f"r-{seed}", seed=seed, task=TASK)
         events = random_study(sweep, failing=False)
         looks = [looked_at(0, 1, 0.75)] if seed == 1 else []
         write_study(tmp_path / "studies", sweep, [*events[:-1], *looks, events[-1]])
@@ -63,7 +68,18 @@ def test_studies_of_one_sweep_are_repetitions_and_what_is_missing_is_the_next_st
     assert [m["label"] for m in data["methods"]] == ["random search"]
     assert [r["seed"] for r in data["methods"][0]["repetitions"]] == [1, 2]
     assert "red note: r-2: the selected checkpoint was not evaluated on a test split" in done.output
-    assert "next: sweep evaluate r-2 --split test" in done.output
+    assert "next: sweep evaluate studies/r-2 --split test\n" in done.output
+
+
+def test_a_second_look_is_the_next_step_only_when_no_first_one_is_missing(here):
+    since = spec("r-3", seed=3, task=TASK)
+    *events, end = random_study(since, failing=False)
+    write_study(here / "studies", since, [*events, looked_at(0, 2, 0.7), end])
+    assert "next: sweep evaluate r-3 --split test --again\n" in sweep("r-3").output
+    assert "next: sweep evaluate r-2 --split test\n" in sweep("r-1", "r-3", "r-2").output
+    none = spec("r-4", seed=4)
+    write_study(here / "studies", none, random_study(none, failing=False))
+    assert "next: sweep best r-4" in sweep("r-4").output, "it has no test split to look at"
 
 
 def test_with_json_it_is_one_object(here):

@@ -14,7 +14,10 @@ from statsmodels.stats.weightstats import DescrStatsW
 
 from sweeps.report.statistics import (
     accuracy_error,
+    fewest_for_test,
+    has_spread,
     holm,
+    least_p,
     sign_flip_p,
     summary,
     superiority,
@@ -95,6 +98,23 @@ def test_no_p_is_given_where_none_can_reach_5_percent():
     assert [sign_flip_p([0.1] * n) for n in range(6)] == [None] * 6
     assert sign_flip_p([0.1] * 6) == 2 / 2**6
     assert sign_flip_p([0.1] * 5 + [-0.1]) > 0.05
+
+
+@given(st.integers(6, 14))
+def test_the_least_p_is_that_of_differences_that_all_point_one_way(n):
+    assert sign_flip_p([0.1 * (i + 1) for i in range(n)]) == least_p(n)
+
+
+@given(st.integers(1, 45), st.integers(6, 14))
+def test_so_many_repetitions_and_no_fewer_let_holm_pass_one_of_so_many_pairs(pairs, n):
+    passed = holm([least_p(n)] * pairs)[0] < 0.05
+    assert passed == (n >= fewest_for_test(pairs))
+
+
+def test_rounding_is_no_spread():
+    assert not has_spread([0.75 - 0.70, 0.80 - 0.75, 0.05])
+    assert not has_spread([0.0, 0.0])
+    assert has_spread([0.05, 0.0501]) and has_spread([-0.1, 0.1])
 
 
 def test_forty_pairs_are_counted_exactly_and_more_are_not_counted():

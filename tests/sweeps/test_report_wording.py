@@ -61,7 +61,7 @@ def test_with_one_or_two_repetitions_there_is_no_claim(n):
 @pytest.mark.parametrize("n", [3, 4, 5])
 def test_from_three_on_an_interval_speaks_and_no_test_does(n):
     ahead, close = report(*two(n, lead=0.2)), report(*two(n, lead=0.0, spread=0.05))
-    assert ahead.verdict.claim == close.verdict.claim == "weak"
+    assert (ahead.verdict.claim, close.verdict.claim) == ("interval", "chance")
     assert "outside the 95 % interval" in ahead.verdict.text
     assert "may be chance" in close.verdict.text
     assert "no test can bear it out" in ahead.pairs[0].claim
@@ -71,7 +71,7 @@ def test_from_three_on_an_interval_speaks_and_no_test_does(n):
 
 def test_from_six_on_a_lead_is_tested():
     ahead = report(*two(6, lead=0.2))
-    assert ahead.verdict.claim == "tested"
+    assert ahead.verdict.claim == "significant"
     assert "significantly better than the other method (p at most 0.031" in ahead.verdict.text
     assert ahead.pairs[0].p == ahead.pairs[0].p_holm == 2 / 64
     grid = repeated("grid", [(0.8, 0.7 + 0.01 * i) for i in range(6)], **GRID)
@@ -101,8 +101,7 @@ def test_below_six_repetitions_the_word_significant_is_nowhere(grid, bayes, rand
         repeated("random", random, goal=goal),
     )
     assert "significan" not in everything(made).lower()
-    least = min(len(m) for m in (grid, bayes, random) if m)
-    assert (made.verdict.claim == "none") or least >= 3
+    assert (made.verdict.claim == "none") or made.verdict.repetitions >= 3
     for pair in made.pairs:
         assert (len(pair.seeds) >= 3) or "o claim" in pair.claim
 
@@ -112,7 +111,9 @@ def test_holm_counts_every_pair_that_was_tested():
     made = report(*methods)
     assert [pair.p for pair in made.pairs] == [2 / 64] * 3
     assert [pair.p_holm for pair in made.pairs] == [pytest.approx(6 / 64)] * 3
-    assert "not significant" in made.verdict.text
+    assert [pair.p_least for pair in made.pairs] == [pytest.approx(6 / 64)] * 3
+    assert "6 repetitions cannot reach 0.05 over 3 pairs, but 7 can" in made.verdict.text
+    assert "significan" not in everything(made)
 
 
 def test_seeds_that_only_one_of_them_has_are_not_compared():
@@ -147,7 +148,7 @@ def test_budgets_that_differ_by_more_than_5_percent_are_a_red_note():
         repeated("random", [(0.8, 0.7)] * 3, trials=20),
         repeated("bayes", [(0.8, 0.7)] * 3, trials=22),
     )
-    assert any("Budgets differ by 10 %" in text for text in red(unequal))
+    assert any("Budgets differ by 9 %" in text for text in red(unequal))
     assert "Unequal" in unequal.captions["budget"]
     assert "40 to 44 epochs a repetition" in unequal.verdict.text
     equal = report(
