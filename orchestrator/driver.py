@@ -15,22 +15,20 @@ import functools
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from orchestrator.after_search import AfterSearch
-from orchestrator.best_model import link_model
 from orchestrator.budgets import boundaries_of, used_up
 from orchestrator.commands import Command
+from orchestrator.deletions import Deletions
 from orchestrator.disk import disk_error, require_reserve
 from orchestrator.dispatch import Dispatcher
 from orchestrator.errands import Errand
 from orchestrator.errors import DiskFull, StudyError
-from orchestrator.events import CheckpointCommitted, Event, StudyEnded
+from orchestrator.events import Event, StudyEnded
 from orchestrator.interruptions import by_signal, cluster_gone, folder_gone, mailbox_gone
 from orchestrator.journal import Journal
-from orchestrator.manifest import CheckpointError
 from orchestrator.onlookers import as_long_as_it_can
 from orchestrator.ray_session import Message, RaySession
 from orchestrator.retention import Retention
@@ -40,13 +38,13 @@ from orchestrator.segment import Readiness
 from orchestrator.signals import Signals, name_of
 from orchestrator.state import StudyState
 from orchestrator.stop_request import stop_request
+from orchestrator.tracking.told import Told
 from orchestrator.workers import Workers
 from search_spaces import SweepSpec
 
 OnEvent = Callable[[Event, StudyState], None]
 OnNotice = Callable[[str], None]
 
-BEST_MODEL = "best-model"
 _POLL_S = 0.5
 _HURRIED_CLOSE_S = 1.0
 _PATIENCE_S = 60.0
@@ -91,14 +89,12 @@ class Driver:
         self._began = 0.0
         self._journal: Journal | None = None
         self._let_go: Callable[[], None] = lambda: None
-        self._tracking: Any = None
-        self._untold: StudyEnded | None = None  # to the trackers: whoever waits does it
+        self._told = Told(spec, folder, self.state, self._on_notice)
         self._signals = Signals(self._signalled, self._kill_all)
         self._ray = RaySession(spec, address, self._context, self._receive, self._ray_is_over)
         self._workers = Workers(folder, self._on_notice, self._ray.answers)
         self._searcher = open_searcher(spec)
-        self._deleting = ThreadPoolExecutor(1, thread_name_prefix="delete")
-        self._scrub_logs: Callable[[], None] = lambda: None
+        self._deletions = Deletions(folder, self._on_notice)
 
     # The life of a study, in the caller's thread ------------------------------------------
 
@@ -155,8 +151,6 @@ class Driver:
             errand: what the study is taken up for.
             spent_s: seconds that the search has run before.
         """
-        from orchestrator.tracking.service import make_tracking
-
         self._begun = True
         self._signals.take()  # again: Ray has put its own handler for SIGTERM in between
         with self._lock:
@@ -171,11 +165,9 @@ class Driver:
                 self.state.apply(event)
                 scheduler.observe(event)
                 self._observe(event)
-            self._tracking = make_tracking(
-                self.spec, self.folder, past=history, on_notice=self._on_notice
-            )
-            if self._tracking is not None:
-                self._ray.introduce(self._tracking.client)
+            tracker = self._told.open(history)
+            if tracker is not None:
+                self._ray.introduce(tracker)
             self._record(first)
             found = self._workers.readiness
             self.dispatcher = Dispatcher(
@@ -217,7 +209,7 @@ class Driver:
             self._guarded(functools.partial(self._interrupt, self._signals.number))
         if not self._is_over:  # else it has come to its end, whatever happened after
             self._raise_error()
-        self._tell_end()
+        self._told.end()  # not under the lock
 
     def _watch_over(self, cluster_is_gone: bool, workers_hear_nothing: bool) -> None:
         """End the study while it can still be recorded: at low water, or when it was taken over."""
@@ -263,7 +255,7 @@ class Driver:
         with contextlib.ExitStack() as steps:  # last in, first out; none is left out
             for step in (
                 functools.partial(self._leave_ray, released=over),
-                lambda: self._scrub_logs(),
+                self._told.scrub,
                 self._let_go,
                 functools.partial(self._end_deleting, over),
                 self._close_tracking,
@@ -293,18 +285,12 @@ class Driver:
         self._is_gone = self._is_gone or not self._ray.answers()
 
     def _close_tracking(self) -> None:
-        tracking, self._tracking = self._tracking, None
-        if tracking is None:
-            return
-        self._scrub_logs = tracking.scrub
-        if self._untold is not None:  # a study that has ended, and whose driver did not get so far
-            tracking.observe(self._untold)
-        tracking.close(_HURRIED_CLOSE_S if self._signals.number else None, gone=self._is_gone)
+        hurried = _HURRIED_CLOSE_S if self._signals.number else None
+        self._told.close(hurried, gone=self._is_gone)
 
     def _end_deleting(self, over: bool) -> None:
         """Wait for what is being deleted; in a hurry for nothing, a resume names it again."""
-        hurried = self._signals.number is not None and not over
-        self._deleting.shutdown(wait=not hurried, cancel_futures=hurried)
+        self._deletions.end(hurried=self._signals.number is not None and not over)
 
     def _leave_ray(self, *, released: bool) -> None:
         if self._is_gone:
@@ -352,17 +338,14 @@ class Driver:
         except OSError as error:
             raise disk_error(self.folder, error) from error
         ends = [event for event in events if isinstance(event, StudyEnded)]
-        for end in ends:
-            if end.state != "interrupted":
-                self._is_over, self._untold = True, end
+        self._is_over = self._is_over or any(end.state != "interrupted" for end in ends)
         for event in events:
             self._on_event(event, self.state)
-            if self._tracking is not None and event is not self._untold:
-                self._tracking.observe(event)
+            self._told.observe(event)
         if ends:
             self._woken.set()
         for checkpoint in self._retention.unused():
-            self._deleting.submit(self._delete, checkpoint)
+            self._deletions.add(checkpoint.path)
 
     def _observe(self, event: Event) -> None:
         self._retention.observe(event)
@@ -384,34 +367,6 @@ class Driver:
             self.dispatcher.proposed(number, None)
         else:
             self.dispatcher.proposed(number, answer.config, answer.origin)
-
-    def _tell_end(self) -> None:
-        """Tell the trackers how the study ended.
-
-        Not under the lock: the best model goes first, and summing it may take seconds.
-        """
-        end, self._untold = self._untold, None
-        if self._tracking is not None and end is not None:
-            self._hand_over_best()
-            self._tracking.observe(end)
-
-    def _hand_over_best(self) -> None:
-        best = self.state.selected
-        if best is not None and self.spec.tracking.log_model == "best":
-            try:
-                folder = link_model(self.folder / best.checkpoint, self.folder / BEST_MODEL)
-            except (OSError, CheckpointError) as error:
-                self._on_notice(f"the best model was not handed to the tracker: {error}")
-            else:
-                self._tracking.log_best_model(folder, best.trial, best.value, best.config)
-
-    def _delete(self, checkpoint: CheckpointCommitted) -> None:
-        from orchestrator.checkpoints import remove
-
-        try:
-            remove(self.folder / checkpoint.path)
-        except OSError as error:
-            self._on_notice(f"{checkpoint.path} is not needed, but cannot be deleted: {error}")
 
     # Endings ------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from orchestrator.disk import DiskFull
 from orchestrator.driver import Driver
 from orchestrator.errands import Errand
 from orchestrator.errors import Interrupted, StudyError, Unreachable
-from orchestrator.events import CheckpointCommitted, Event, StudyEnded, StudyStarted
+from orchestrator.events import Event, StudyEnded, StudyStarted
 from orchestrator.journal import JOURNAL, Journal, read_journal
 from orchestrator.stop_request import forget_stop, stop_asked_at, stop_request
 from tests.orchestrator.world import sweep
@@ -131,17 +131,6 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Study]:
         made.driver.close()
 
 
-def committed(number: int) -> CheckpointCommitted:
-    return CheckpointCommitted(
-        trial="0000",
-        segment=0,
-        boundary=number,
-        path=f"c{number}",
-        sha256="0" * 64,
-        size_bytes=1,
-    )
-
-
 def soon(do: Callable[[], None], after_s: float = 0.1) -> None:
     threading.Timer(after_s, do).start()
 
@@ -206,7 +195,7 @@ def test_the_best_model_is_summed_without_holding_up_whoever_has_an_event(
         assert free.wait(5)
         study.tracking.told.append("best model")
 
-    monkeypatch.setattr(driver, "_hand_over_best", sum_it)
+    monkeypatch.setattr(driver._told, "_hand_over_best", sum_it)
     soon(study.finish)
     driver.wait()
     assert summing.is_set() and study.ends == ["finished"]
@@ -350,7 +339,7 @@ def test_a_study_is_free_before_what_is_queued_to_be_deleted_is_gone(
 
     monkeypatch.setattr("orchestrator.checkpoints.remove", slowly)
     for number in range(3):
-        driver._deleting.submit(driver._delete, committed(number))
+        driver._deletions.add(f"c{number}")
     began = time.monotonic()
     driver.on_written(lambda: seen.__setitem__(0, time.monotonic() - began))
     soon(interrupt)
@@ -369,7 +358,7 @@ def test_what_a_finished_study_does_not_need_is_deleted_before_it_is_left(
     deleted: list[str] = []
     monkeypatch.setattr("orchestrator.checkpoints.remove", lambda path: deleted.append(path.name))
     for number in range(3):
-        driver._deleting.submit(driver._delete, committed(number))
+        driver._deletions.add(f"c{number}")
     study.finish()
     driver.wait()
     driver.close()
