@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.response_surfaces import FineTuning
+from orchestrator.distributions import distribution_of
 from orchestrator.surfaces import History
-from search_spaces import Choice, Domain, IntUniform, LogUniform, SweepSpec, Uniform
+from search_spaces import SweepSpec
 
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
 
 SAMPLERS = ("gp", "tpe", "multivariate tpe")
@@ -50,7 +50,7 @@ def search(
     from optuna.trial import TrialState
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    distributions = {name: _distribution(domain) for name, domain in spec.space.items()}
+    distributions = {name: distribution_of(domain) for name, domain in spec.space.items()}
     sign = spec.metric.sign
     study = optuna.create_study(
         direction=spec.metric.goal, sampler=_sampler(sampler, spec.seed, out)
@@ -99,22 +99,3 @@ def _sampler(name: str, seed: int, out: int) -> BaseSampler:
         if name == "gp":
             return GPSampler(seed=seed)
         return TPESampler(seed=seed, multivariate=name == "multivariate tpe", constant_liar=out > 1)
-
-
-def _distribution(domain: Domain) -> BaseDistribution:
-    from optuna.distributions import (
-        CategoricalDistribution,
-        FloatDistribution,
-        IntDistribution,
-    )
-
-    match domain:
-        case Uniform(low=low, high=high):
-            return FloatDistribution(low, high)
-        case LogUniform(low=low, high=high):
-            return FloatDistribution(low, high, log=True)
-        case IntUniform(low=low, high=high):
-            return IntDistribution(low, high)
-        case Choice(values=values):
-            return CategoricalDistribution(values)
-    raise TypeError(f"the surfaces have no such domain: {domain!r}")

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.axes import varies
+from orchestrator.distributions import distribution_of
 from orchestrator.events import TrialEnded, TrialProposed
 from orchestrator.results import StudyResult
 from orchestrator.state import TrialRecord
 from search_spaces import SweepSpec
-from search_spaces.domains import Choice, Domain, IntUniform, LogUniform, Quantized, Uniform
 from sweeps.report.methods import Method, unique_names
 from sweeps.studies import UsageError
 from sweeps.text import printable
@@ -168,31 +168,4 @@ def _times(study: StudyResult) -> dict[str, tuple[datetime | None, datetime | No
 
 def _distributions(spec: SweepSpec) -> dict[str, BaseDistribution]:
     """Each searched name that has more than one value, with its values as they are."""
-    return {name: _distribution(d) for name, d in spec.space.items() if varies(d)}
-
-
-def _distribution(domain: Domain) -> BaseDistribution:
-    from optuna.distributions import (
-        CategoricalDistribution,
-        FloatDistribution,
-        IntDistribution,
-    )
-
-    match domain:
-        case Uniform(low=low, high=high):
-            return FloatDistribution(low, high)
-        case LogUniform(low=low, high=high):
-            return FloatDistribution(low, high, log=True)
-        case IntUniform(low=low, high=high):
-            return IntDistribution(low, high)
-        case Quantized(q=int() as q, log=False):
-            return IntDistribution(
-                int(domain.clip(domain.low)), int(domain.clip(domain.high)), step=q
-            )
-        case Quantized(q=q, log=log):
-            low, high = domain.clip(domain.low), domain.clip(domain.high)
-            step = None if log else q
-            return FloatDistribution(float(low), float(high), log=log, step=step)
-        case Choice():
-            return CategoricalDistribution(tuple(domain.ladder))
-    raise TypeError(f"a searched domain must be one of search_spaces.domains, but got {domain!r}")
+    return {name: distribution_of(d) for name, d in spec.space.items() if varies(d)}
