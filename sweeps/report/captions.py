@@ -103,6 +103,7 @@ def _best_so_far(methods: Sequence[Method], axis: str, metric: Metric) -> str:
 
 def _final(final: Sequence[FinalRow], metric: Metric) -> str:
     gaps = [(row.label, row.gap.mean) for row in final if row.gap is not None]
+    several = any(len(row.gap.values) > 1 for row in final if row.gap is not None)
     if not gaps:
         return (
             "Validation values only. Each is the best of many looks at the same examples, so it is"
@@ -112,12 +113,14 @@ def _final(final: Sequence[FinalRow], metric: Metric) -> str:
     label, most = max(gaps, key=lambda gap: sign * gap[1])
     if sign * most <= 0:
         return (
-            "No selected checkpoint does worse on test than on validation, on average."
-            " Validation values are optimistic all the same: each is the best of many."
+            "No selected checkpoint does worse on test than on validation"
+            f"{', on average' if several else ''}. Validation values are optimistic all the same:"
+            " each is the best of many."
         )
     return (
         f"Validation values are the best of many looks, so optimistic: on test, {label} is"
-        f" {figure(abs(most))} worse on average, the widest gap."
+        f" {figure(abs(most))} worse{' on average' if several else ''}"
+        f"{', the widest gap' if len(gaps) > 1 else ''}."
     )
 
 
@@ -144,10 +147,11 @@ def _pairwise(pairs: Sequence[Pair]) -> str:
         told.append(f"{passed or 'none'} of {of} {are} significant (Holm)")
     if beyond or not told:
         told.append(
-            f"in {beyond or 'none'} of {of} 0 lies outside the 95 % interval of the difference"
-            f"{uncorrected(pairs)}"
+            "0 lies outside the 95 % interval of the difference in"
+            f" {beyond or 'none'} of {of}{uncorrected(pairs)}"
         )
-    others = "" if passed + beyond == len(pairs) else " Every other order may be chance."
+    shown = passed + beyond
+    others = f" Every {'other ' if shown else ''}order may be chance." if shown < len(pairs) else ""
     return f"{sentence('; '.join(told))}.{others}"
 
 
@@ -204,8 +208,9 @@ def _parallel(configurations: Drawn, valued: Sequence[TrialRow], metric: Metric)
     if not valued:
         return ""
     best = valued[0]
-    text = f"The best of {count(configurations.of, 'trial')}, {best.key}, reached {metric.label}"
-    text += f" {figure(best.value)} with {config_text(best.config)}."
+    who = f"The best of {configurations.of:,} trials" if configurations.of > 1 else "The only trial"
+    text = f"{who}, {best.key}, reached {metric.label} {figure(best.value)} with"
+    text += f" {config_text(best.config)}."
     drawn = len(configurations.lines)
     return text + (_left_out(drawn, configurations.of) if drawn < configurations.of else "")
 
@@ -219,11 +224,14 @@ def _learning(learning: Drawn, valued: Sequence[TrialRow]) -> str:
         return ""
     ended = [row for row in valued if row.last is not None]
     fallen = sum(row.last != row.value for row in ended)
-    text = (
-        f"{fallen:,} of {count(len(ended), 'trial')} ended away from their best evaluation."
-        if ended
-        else "No trial has a finite value."
-    )
+    if len(ended) > 1:
+        whose = "their" if fallen > 1 else "its"
+        who = f"{fallen:,}" if fallen else "None"
+        text = f"{who} of {len(ended):,} trials ended away from {whose} best evaluation."
+    elif ended:
+        text = f"The only trial ended {'away from' if fallen else 'at'} its best evaluation."
+    else:
+        text = "No trial has a finite value."
     drawn = len(learning.lines)
     return text + (_left_out(drawn, learning.of) if drawn < learning.of else "")
 
@@ -232,8 +240,10 @@ def _edf(edf: Edf, metric: Metric) -> str:
     if not edf.trials:
         return ""
     best = edf.x[-1] if metric.goal == "maximize" else edf.x[0]
+    if edf.trials == 1:
+        return f"The only trial reached {metric.label} {figure(best)}."
     return (
-        f"Half of {count(edf.trials, 'trial')} reached {metric.label}"
+        f"Half of {edf.trials:,} trials reached {metric.label}"
         f" {figure(reached_by_half(edf, metric))} or better; the best {figure(best)}."
     )
 

@@ -76,7 +76,7 @@ def why_untested(pair: Pair, pairs: Sequence[Pair]) -> str:
         return f"above {times(MOST_FOR_P)} no exact test is made"
     tested = sum(one.p is not None for one in pairs)
     return (
-        f"{times(n)} cannot reach {ALPHA:g} over {count(tested, 'pair')}, but"
+        f"{times(n)} cannot reach p < {ALPHA:g} over {count(tested, 'pair')}, but"
         f" {fewest_for_test(tested)} can"
     )
 
@@ -106,7 +106,8 @@ def _claim(pair: Pair, pairs: Sequence[Pair], metric: Metric) -> str:
     p = f"p = {p_text(pair.p_holm)}, Holm"
     match outcome(pair):
         case "significant":
-            return f"{sentence(better or pair.a)} is significantly better ({p})."
+            aside = "" if excludes_zero(pair.difference) else ", though the interval holds 0"
+            return f"{sentence(better or pair.a)} is significantly better ({p}){aside}."
         case "interval":
             return (
                 f"{sentence(better or pair.a)} is ahead, and 0 lies outside the 95 % interval"

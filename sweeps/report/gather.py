@@ -8,7 +8,7 @@ cannot stand side by side, which is two different metrics.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -60,10 +60,13 @@ def gather(
     spent = {study.folder: account(study) for method in methods for study in method.studies}
     rows: list[TrialRow] = []
     told: list[Method] = []
+    searched = list(
+        dict.fromkeys(name for m in methods for s in m.studies for name in s.spec.space)
+    )
     for method in methods:
         own = [row for study in method.studies for row in _rows(study, names, method.label, spent)]
         rows += own
-        told.append(_method(method, names, spent, own, metric))
+        told.append(_method(method, names, spent, own, metric, searched))
     pairs = pairs_of(told, metric)
     final = final_rows(told)
     cost = total([method.cost for method in told])
@@ -123,10 +126,13 @@ def _method(
     spent: dict[Path, Account],
     rows: Sequence[TrialRow],
     metric: Metric,
+    searched: Sequence[str],
 ) -> Method:
     spec = studies.studies[0].spec
     records = _records(studies, names)
-    repetitions = tuple(repetition(s, names[s.folder], spent[s.folder]) for s in studies.studies)
+    repetitions = tuple(
+        repetition(s, names[s.folder], spent[s.folder], searched) for s in studies.studies
+    )
     ranking = drawn.ranked(
         [row for row in rows if records[row.key].in_search],
         maximize=metric.goal == "maximize",
@@ -196,13 +202,22 @@ def _rows(
 ) -> list[TrialRow]:
     """Every trial of a study, in the search or beside it, by number."""
     name, added = names[study.folder], spent[study.folder]
-    return [_row(study, name, label, added, r) for r in study.state.trials.values()]
+    records = study.state.trials.values()
+    holders = {commit.path: r for r in records for commit in r.checkpoints.values()}
+    return [_row(study, name, label, added, r, holders) for r in records]
 
 
 def _row(
-    study: StudyResult, name: str, label: str, spent: Account, record: TrialRecord
+    study: StudyResult,
+    name: str,
+    label: str,
+    spent: Account,
+    record: TrialRecord,
+    holders: Mapping[str, TrialRecord],
 ) -> TrialRow:
-    best = record.best
+    best, config = record.best, record.config
+    if best is not None:  # a member may have it from one that it copied
+        config = holders.get(best.checkpoint, record).config_up_to(best.boundary)
     width = record.epochs / record.boundaries
     return TrialRow(
         key=f"{name}/{record.id}",
@@ -222,7 +237,7 @@ def _row(
         failure=record.failure or "",
         message=printable(record.message),
         repeats=record.repeats,
-        config=storable(record.config if best is None else record.config_up_to(best.boundary)),
+        config=storable(config),
     )
 
 

@@ -106,6 +106,8 @@ class DefaultRun:
 
     whole: whether it was trained for its whole budget of epochs; a search may stop it early, and
     a population's member 0 leaves it at its first exploit. value: its best over `epochs`.
+    config: under every name that one of the report's studies searches, so that they can be told
+    to be one configuration.
     """
 
     trial: str

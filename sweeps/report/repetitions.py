@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from orchestrator.after_search import looks_at_test
 from orchestrator.crowning import course_of
-from orchestrator.events import Evaluated
+from orchestrator.events import Config, Evaluated
 from orchestrator.results import StudyResult
 from orchestrator.state import TrialRecord
 from sweeps.looks import looked
@@ -38,12 +38,15 @@ MOST_FAILURES = 30
 """Shown of one study, the first ones; all of them are in the list of trials."""
 
 
-def repetition(study: StudyResult, name: str, spent: Account) -> Repetition:
+def repetition(
+    study: StudyResult, name: str, spent: Account, searched: Sequence[str]
+) -> Repetition:
     """Tell one study.
 
     Args:
         name: the study's, unique in the report.
         spent: its journal added up.
+        searched: names that any study of the report searches; the default has a value for each.
     """
     state = study.state
     failed = state.with_state("failed")
@@ -60,7 +63,7 @@ def repetition(study: StudyResult, name: str, spent: Account) -> Repetition:
         curve_of=len(spent.curve),
         selected=_selected(study),
         evaluations=tuple(_evaluation(study, e) for e in state.evaluations),
-        default=_default(study),
+        default=_default(study, searched),
         control_cost=spent.beside.get("control"),
         finalists=_finalists(study),
         finalists_cost=spent.beside.get("finalist"),
@@ -123,14 +126,16 @@ def _selected(study: StudyResult) -> Selected | None:
     )
 
 
-def _default(study: StudyResult) -> DefaultRun | None:
+def _default(study: StudyResult, searched: Sequence[str]) -> DefaultRun | None:
     """The run of the default configuration that was trained longest under it."""
     origins = ("default", "control")
-    found = [_default_run(study, r) for r in study.state.trials.values() if r.origin in origins]
+    found = [
+        _default_run(study, r, searched) for r in study.state.trials.values() if r.origin in origins
+    ]
     return max(found, key=lambda run: (run.whole, run.epochs), default=None)
 
 
-def _default_run(study: StudyResult, record: TrialRecord) -> DefaultRun:
+def _default_run(study: StudyResult, record: TrialRecord, searched: Sequence[str]) -> DefaultRun:
     left = [b for b, d in record.decisions.items() if d.action == "exploit"]
     until = min(left, default=record.boundaries)
     values = [r.value for b, r in record.reports.items() if b <= until and r.value is not None]
@@ -141,7 +146,7 @@ def _default_run(study: StudyResult, record: TrialRecord) -> DefaultRun:
     reached = min(until, max(record.reports, default=0))
     return DefaultRun(
         trial=record.id,
-        config=storable(record.first_config),
+        config=storable(_in_force(study, record.first_config, searched)),
         state=record.state,
         value=pick(values, default=None),
         epochs=epoch_at(record, reached),
@@ -149,6 +154,12 @@ def _default_run(study: StudyResult, record: TrialRecord) -> DefaultRun:
         beside=not record.in_search,
         test=None if look is None else _evaluation(study, look),
     )
+
+
+def _in_force(study: StudyResult, config: Config, searched: Sequence[str]) -> Config:
+    """A configuration under every name that any of the studies searches, as far as it is known."""
+    found = {name: study.spec.setting(config, name) for name in searched}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _retrained(study: StudyResult, record: TrialRecord) -> Retrained:

@@ -17,6 +17,7 @@ from sweeps.report.claims import (
     WEAKEST_FIRST,
     Outcome,
     ahead,
+    excludes_zero,
     is_testable,
     other,
     outcome,
@@ -188,9 +189,12 @@ def _nothing(methods: Sequence[Method]) -> str:
         return "No trial has begun yet: there is nothing to compare. No claim."
     failed = sum(m.counts.failed for m in methods)
     if failed == started:
-        trials = "The only trial" if started == 1 else f"All {started:,} trials"
+        trials = {1: "The only trial", 2: "Both trials"}.get(started, f"All {started:,} trials")
         return f"{trials} failed: there is no usable result. No claim."
-    return f"None of {count(started, 'trial')} has a usable result yet. No claim."
+    yet = " yet" if any(status_open(m) for m in methods) else ""
+    if started == 1:
+        return f"The only trial has no usable result{yet}. No claim."
+    return f"None of {started:,} trials has a usable result{yet}. No claim."
 
 
 def _reached(found: Standing, metric: Metric) -> str:
@@ -252,8 +256,15 @@ def _shown(found: Standing, leading: Sequence[Pair], pairs: Sequence[Pair]) -> t
     parts: list[str] = []
     if by["significant"]:
         p = p_text(max(pair.p_holm or 0.0 for pair in by["significant"]))
-        better = others("significant")
-        parts.append(f"It is significantly better than {better} (p at most {p}, Holm).")
+        p = f"p = {p}" if len(by["significant"]) == 1 else f"p at most {p}"
+        parts.append(f"It is significantly better than {others('significant')} ({p}, Holm).")
+        # The test knows signs and ranks of sums, the interval a spread: they need not agree.
+        unlike = [p for p in by["significant"] if p.difference and not excludes_zero(p.difference)]
+        if unlike:
+            parts.append(
+                "The 95 % interval of its paired difference to"
+                f" {listed([other(pair, leader) for pair in unlike])} holds 0 all the same."
+            )
     if by["interval"]:
         parts.append(
             "0 lies outside the 95 % interval of its paired difference to"

@@ -210,3 +210,12 @@ def test_a_caption_of_pairs_names_what_passed_and_what_did_not():
         "2 of 3 pairs are significant (Holm). Every other order may be chance."
     )
     assert captions.of_report(methods.methods, [], [], methods.metric).get("pairwise") is None
+    level = [
+        repeated(m, [(0.8, 0.7 + 0.01 * ((i + n) % 3)) for i in range(4)])
+        for n, m in enumerate(("random", "bayes", "pbt"))
+    ]
+    caption = gather(grouped([study for studies in level for study in studies])).captions
+    assert caption["pairwise"] == (
+        "0 lies outside the 95 % interval of the difference in none of 3 pairs (not corrected for"
+        " 3 pairs). Every order may be chance."
+    )

@@ -83,6 +83,13 @@ def test_a_study_whose_trials_all_failed_has_no_result_and_shows_why():
     assert "ValueError: boom" in markdown(made)
 
 
+def test_a_study_without_a_value_says_yet_only_while_it_goes_on():
+    open_one = report(of(*trial(0, [], ends=""), running="pid 1"))
+    assert open_one.verdict.text == "The only trial has no usable result yet. No claim."
+    failed = [e for n in range(2) for e in trial(n, [], ends="failed")]
+    assert report(of(*failed, DONE)).verdict.text.startswith("Both trials failed: ")
+
+
 def test_metrics_that_are_not_finite_are_gaps_and_never_best():
     made = report(of(*trial(0, [None, 0.4]), *trial(1, [0.6, None], ends="failed"), DONE))
     method = made.methods[0]
@@ -94,6 +101,8 @@ def test_metrics_that_are_not_finite_are_gaps_and_never_best():
 
 
 def test_a_study_of_nothing_but_nan_has_no_value():
+    made = report(of(*trial(0, [None]), *trial(1, [None]), DONE))
+    assert made.verdict.text == "None of 2 trials has a usable result. No claim."
     made = report(of(*trial(0, [None], ends="failed"), DONE))
     assert made.methods[0].validation is None
     assert made.methods[0].repetitions[0].curve == ()
@@ -110,7 +119,12 @@ def test_one_trial_of_one_boundary_is_a_report_too():
     made = report(of(*trial(0, [0.8]), looked_at(0, 1, 0.75), DONE))
     assert "reached test accuracy 0.75 at 1 epoch a repetition. No claim" in made.verdict.text
     assert made.methods[0].bands["epochs"].x == (1.0,)
-    assert made.methods[0].captions["slices"].startswith("The best trial has")
+    told = made.methods[0].captions
+    assert told["slices"].startswith("The best trial has")
+    assert told["learning"] == "The only trial ended at its best evaluation."
+    assert told["edf"] == "The only trial reached accuracy 0.8."
+    assert told["parallel"].startswith("The only trial, tiny/0000, reached accuracy 0.8 with ")
+    assert "on test, random search is 0.05 worse." in made.captions["final"]
 
 
 def test_failures_of_the_example_study_are_told_with_configuration_and_log():
@@ -152,6 +166,19 @@ def test_a_populations_lineage_is_stretches_exploits_and_the_winners_schedule():
     )
     assert "learning_rate 0.5 to 0.4" in captions["schedule"]
     assert "importance" not in captions
+
+
+def test_a_value_that_a_member_copied_stands_beside_the_configuration_that_reached_it():
+    sweep = population_spec()
+    events = [started(sweep)]
+    events += trial(0, [], config=config(0.1), boundaries=2, ends="")
+    events += trial(1, [], config=config(0.5), boundaries=2, ends="")
+    events += [*reached(0, 1, 0.4), *reached(1, 1, 0.8)]
+    copy = Decided(trial="0000", boundary=1, action="exploit", donor="0001", config=config(0.6))
+    events += [copy, segment(0, 1, config(0.6), donor=1), *reached(0, 2, 0.7, segment=1)]
+    rows = {row.trial: row for row in report(result(sweep, events)).trials}
+    assert (rows["0000"].value, rows["0000"].epoch, rows["0000"].last) == (0.8, 1.0, 0.7)
+    assert rows["0000"].config == rows["0001"].config == config(0.5)
 
 
 def test_the_default_member_counts_until_it_copies_another():

@@ -204,7 +204,7 @@ def test_intervals_of_several_pairs_say_that_they_are_not_corrected():
     assert all("0 lies outside the 95 % interval (not corrected" in p.claim for p in pairs)
     caption = captions.of_report(three, [], pairs, METRIC)["pairwise"]
     assert caption == (
-        "In 3 of 3 pairs 0 lies outside the 95 % interval of the difference (not corrected for 3"
+        "0 lies outside the 95 % interval of the difference in 3 of 3 pairs (not corrected for 3"
         " pairs)."
     )
     alone, (pair,) = said(*three[:2])
@@ -223,7 +223,9 @@ def test_what_no_test_can_reach_is_said_and_what_it_takes(of, fewest):
     if fewest == 6:
         return
     less, pairs = said(*made(fewest - 1))
-    told = f"{fewest - 1} repetitions cannot reach 0.05 over {len(pairs)} pairs, but {fewest} can"
+    told = (
+        f"{fewest - 1} repetitions cannot reach p < 0.05 over {len(pairs)} pairs, but {fewest} can"
+    )
     assert told in less.text and all(told in pair.claim for pair in pairs)
     assert "significan" not in less.text + less.badge + less.basis
     assert (less.claim, less.badge) == ("interval", "Outside the interval")
@@ -234,7 +236,7 @@ def test_a_correction_counts_the_pairs_of_the_other_split_too():
     a, b = on_test("a", [0.7, 0.71] * 3), on_test("b", [0.8, 0.83] * 3)
     found, pairs = said(a, b, lucky)
     assert [pair.p is None for pair in pairs] == [False] * 3
-    assert "6 repetitions cannot reach 0.05 over 3 pairs, but 7 can" in found.text
+    assert "6 repetitions cannot reach p < 0.05 over 3 pairs, but 7 can" in found.text
     assert "(not corrected for 3 pairs)" in found.text
 
 
@@ -270,8 +272,18 @@ def test_of_two_leads_the_weaker_one_makes_the_badge():
     far = on_test("c", [0.5, 0.51, 0.5, 0.52, 0.5, 0.53, 0.5])
     found, _ = said(best, close, far)
     assert found.claim == "chance"
-    assert "It is significantly better than c (p at most 0.047, Holm)." in found.text
+    assert "It is significantly better than c (p = 0.047, Holm)." in found.text
     assert "Its lead over b is not significant and may be chance." in found.text
+
+
+def test_a_test_that_passes_where_the_interval_holds_0_says_both():
+    a = on_test("a", [0.9, 0.9, 0.9, 0.9, 0.9, 0.9])
+    found, (pair,) = said(a, on_test("b", [0.89, 0.88, 0.89, 0.88, 0.89, 0.3]))
+    assert pair.p_holm == 2 / 64 and pair.difference.low < 0 < pair.difference.high
+    assert pair.claim == "A is significantly better (p = 0.031, Holm), though the interval holds 0."
+    assert "The 95 % interval of its paired difference to b holds 0 all the same." in found.text
+    found, (pair,) = said(a, on_test("b", [0.8, 0.81] * 3))
+    assert "0 all the same" not in found.text and "though" not in pair.claim
 
 
 def test_a_single_method_has_no_badge_and_validation_says_what_it_is():

@@ -72,7 +72,7 @@ def test_from_three_on_an_interval_speaks_and_no_test_does(n):
 def test_from_six_on_a_lead_is_tested():
     ahead = report(*two(6, lead=0.2))
     assert ahead.verdict.claim == "significant"
-    assert "significantly better than the other method (p at most 0.031" in ahead.verdict.text
+    assert "significantly better than the other method (p = 0.031" in ahead.verdict.text
     assert ahead.pairs[0].p == ahead.pairs[0].p_holm == 2 / 64
     grid = repeated("grid", [(0.8, 0.7 + 0.01 * i) for i in range(6)], **GRID)
     bayes = repeated("bayes", [(0.8, 0.71 - 0.01 * (-1) ** i * i) for i in range(6)])
@@ -112,7 +112,7 @@ def test_holm_counts_every_pair_that_was_tested():
     assert [pair.p for pair in made.pairs] == [2 / 64] * 3
     assert [pair.p_holm for pair in made.pairs] == [pytest.approx(6 / 64)] * 3
     assert [pair.p_least for pair in made.pairs] == [pytest.approx(6 / 64)] * 3
-    assert "6 repetitions cannot reach 0.05 over 3 pairs, but 7 can" in made.verdict.text
+    assert "6 repetitions cannot reach p < 0.05 over 3 pairs, but 7 can" in made.verdict.text
     assert "significan" not in everything(made)
 
 
@@ -256,6 +256,21 @@ def test_random_search_that_was_run_has_its_row_with_numbers():
     assert rows["default"].validation.mean == pytest.approx(0.79)
     assert rows["default"].config["learning_rate"] == 0.001
     assert "The default configuration is learning_rate=0.001" in made.captions["final"]
+
+
+def test_a_default_is_one_configuration_whichever_names_a_method_searches():
+    fixed = {"weight_decay": 0.1, "num_train_epochs": 2, "eval_strategy": "epoch"}
+    grid = repeated("grid", [(0.8, 0.7)], seeds=[1], training_arguments=fixed, **GRID)
+    both = {"learning_rate": {"min": 0.0, "max": 1.0}, "weight_decay": {"min": 0.0, "max": 0.3}}
+    bayes = repeated("bayes", [(0.8, 0.7)], seeds=[2], parameters=both)
+    own = {"learning_rate": 0.001, "weight_decay": 0.1}
+    events = [entry.event for entry in bayes[0].contents.entries]
+    others = [e for e in events[1:] if getattr(e, "trial", "") != "0000"]
+    default = trial(0, [0.5, 0.6], config=own, origin="default")
+    made = report(grid, [result(bayes[0].spec, [events[0], *default, *others])])
+    row = made.final[-1]
+    assert "different configurations" not in row.note
+    assert row.config["learning_rate"] == 0.001 and row.config["weight_decay"] == 0.1
 
 
 def test_defaults_that_two_spaces_made_different_are_told():
