@@ -311,9 +311,16 @@ class StudyState:
                 if not other.in_search:
                     continue
                 if best and (self.best is None or self.better(best.value, self.best.value)):
-                    self.best = StudyBest(
-                        other.id, best.boundary, best.value, other.config, best.checkpoint
-                    )
+                    self.best = self._as_its_trials(other, best)
+
+    def _as_its_trials(self, record: TrialRecord, best: Best) -> StudyBest:
+        """A member's best as that of the trial that reached it, which it may have copied."""
+        for other in self.trials.values():
+            commit = other.checkpoints.get(best.boundary)
+            if commit is not None and commit.path == best.checkpoint:
+                record = other
+        config = record.config_up_to(best.boundary)
+        return StudyBest(record.id, best.boundary, best.value, config, best.checkpoint)
 
     def _config_at(self, record: TrialRecord, event: CheckpointCommitted) -> Config:
         """The configuration of the segment that committed: a later exploit may be decided."""
