@@ -53,7 +53,7 @@ format: $(VENV)/.installed-dev  ## mend what ruff can mend
 
 benchmark: $(VENV)/.installed-benchmark  ## what trials, engine and exploits cost, what searches find; hours of a quiet machine
 	@failed=0; for what in "trials --size tiny" "trials --size ten_seconds" exploit control_plane \
-	    search_quality report changes; do \
+	    perturbation search_quality report changes; do \
 	  echo "python -m benchmarks.$$what"; \
 	  PIP_ARGS='$(PIP_ARGS)' $(BIN)/python -m benchmarks.$$what || failed=1; \
 	done; exit $$failed

@@ -143,6 +143,7 @@ class Assignments:
             start_trial=standing.trial if standing.boundary else None,
             start_boundary=standing.boundary or None,
             start_checkpoint=standing.checkpoint,
+            world_size=self._spec.resources.workers,
         )
         self._ahead.write(started)
         segment = Segment(

@@ -25,6 +25,7 @@ from orchestrator.checkpoints import checkpoint_path
 from orchestrator.errors import TrialError
 from orchestrator.evaluating import TIMINGS, finite
 from orchestrator.hyperparameters import ConfiguredTrainer, follows_metric, reapply
+from orchestrator.process_group import share_generator
 from orchestrator.resuming import Resumed, boundary_step
 from orchestrator.segment import Best, BoundaryReport, Segment
 from orchestrator.snapshot import RngState, rng_state, set_rng_state
@@ -71,6 +72,7 @@ class Boundaries(TrainerCallback):
         self._stand = stand
         self._best_checkpoint = best_checkpoint
         self._resumed = resumed
+        self._rng_due: RngState | None = None
         self._note = note
         self._has_stepped = False
         self._metrics: dict[str, Any] | None = None
@@ -101,7 +103,22 @@ class Boundaries(TrainerCallback):
         if resumed is not None:
             in_mid_epoch = state.epoch != int(state.epoch)
             set_rng_state(resumed.epoch_rng if in_mid_epoch else resumed.rng)
+            if in_mid_epoch and args.world_size > 1:
+                self._rng_due = resumed.rng
+        if args.world_size > 1:
+            share_generator()
         self.epoch_rng = rng_state()
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """The batches up to the boundary are skipped: now the generators stand where they stood.
+
+        Of several ranks; alone, the Trainer does it, from its own file.
+        """
+        rng, self._rng_due = self._rng_due, None
+        if rng is not None:
+            set_rng_state(rng)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

@@ -92,7 +92,8 @@ def running_seconds(entries: Iterable[Entry]) -> float:
 
 def boundaries_of(spec: SweepSpec, config: Config, rows: int) -> int:
     """How many boundaries a configuration's budget has on so many training rows."""
-    values = spec.training_for(config)
+    workers = spec.resources.workers
+    values = spec.training_for(config, workers)
     per_device = values.get("per_device_train_batch_size") or 8
     per_step = per_device * (values.get("gradient_accumulation_steps") or 1)
-    return spec.boundaries(config, max(1.0, rows / (per_step * spec.resources.workers)))
+    return spec.boundaries(config, max(1.0, rows / (per_step * workers)))

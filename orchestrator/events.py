@@ -88,6 +88,7 @@ class SegmentStarted(Event):
 
     `start_trial`, `start_boundary` and `start_checkpoint` say whose committed checkpoint the
     segment goes on from; None when it starts from scratch.
+    `world_size`: how many processes share it; those beyond the first belong to the worker's.
     """
 
     kind: ClassVar[str] = "segment_started"
@@ -101,6 +102,7 @@ class SegmentStarted(Event):
     start_trial: str | None = None
     start_boundary: int | None = None
     start_checkpoint: str | None = None
+    world_size: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

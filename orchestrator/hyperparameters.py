@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import Trainer, TrainingArguments
@@ -67,6 +68,7 @@ def training_arguments(
     file's value.
 
     Args:
+        world_size: how many processes share a step.
         seed: what to train with; None: what the configuration or the study says.
 
     Raises:
@@ -93,6 +95,12 @@ def training_arguments(
     }
     for name in ("eval_steps", "eval_delay", "save_steps"):
         values.pop(name, None)
+    if values.get("fsdp"):
+        # It would look for files of accelerate's in the best folder, and nobody uses what it loads.
+        values["load_best_model_at_end"] = False
+    if world_size > 1 and (values.get("use_cpu") or not torch.cuda.is_available()):
+        # Without being told so, accelerate joins no processes that have no device.
+        values |= {"use_cpu": True, "ddp_backend": "gloo"}
     arguments = TrainingArguments(**values)
     if followed:
         # The check that asks for an eval_strategy cannot know that the boundaries evaluate.

@@ -21,10 +21,13 @@ from transformers.trainer_callback import TrainerState
 
 from orchestrator.checkpoints import MANIFEST, STATE
 from orchestrator.segment import Segment
+from orchestrator.sharded import add_whole_state
 from orchestrator.snapshot import (
     GENERATORS,
+    OPTIMIZER,
     RNG,
     TRAINER_STATE,
+    WEIGHTS,
     RngState,
     state_fields,
     write_json,
@@ -48,13 +51,25 @@ class Resumed:
     max_steps: int
 
 
-def read_checkpoint(folder: Path) -> Resumed:
+def read_checkpoint(folder: Path, rank: int = 0) -> Resumed:
     """Read what the Trainer does not.
 
+    Args:
+        folder: the checkpoint.
+        rank: whose generators are wanted.
+
     Raises:
-        OSError, ValueError, KeyError: it is not a whole checkpoint.
+        OSError, ValueError, KeyError: it is not a whole checkpoint, or one of fewer ranks.
     """
     generators = torch.load(folder / GENERATORS, weights_only=True)
+    if rank > 0:
+        others = generators.get("others", [])
+        if rank > len(others):
+            raise ValueError(
+                f"{folder}: a checkpoint must hold the generators of every rank that goes on from"
+                f" it, but there are {1 + len(others)}, and none of rank {rank}"
+            )
+        generators = others[rank - 1]
     state = TrainerState.load_from_json(str(folder / TRAINER_STATE))
     return Resumed(folder, generators["epoch"], generators["boundary"], state.max_steps)
 
@@ -103,6 +118,8 @@ def make_start_folder(checkpoint: Path, folder: Path, trainer: Trainer, segment:
             (folder / source.name).symlink_to(source.resolve())
     state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE))
     _place(state, trainer, segment)
+    if trainer.is_fsdp_enabled and trainer.args.process_index == 0:
+        add_whole_state(folder, checkpoint / WEIGHTS, checkpoint / OPTIMIZER, trainer.model)
     write_json(folder / TRAINER_STATE, state_fields(state))
     return folder
 

@@ -17,7 +17,7 @@ import dataclasses
 import json
 import random
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from transformers.trainer_callback import TrainerState
 from orchestrator import watchdog
 from orchestrator.checkpoints import STATE
 from orchestrator.host_memory import HostMemory, Lease
+from orchestrator.sharded import SHARDED_CLASS, WholeState
 
 WEIGHTS = "model.safetensors"
 OPTIMIZER = "optimizer.pt"
@@ -41,6 +42,9 @@ TRAINER_STATE = "trainer_state.json"
 STATE_VERSION = 1
 
 RngState = dict[str, Any]
+Generators = dict[str, RngState]
+"""Of one rank: where its generators stand at the boundary (`boundary`), and stood at the epoch's
+begin (`epoch`)."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class Snapshot:
         trainer_state: the fields of the Trainer's state.
         state: ours: trial, segment, boundary, configuration and so on; plain JSON data.
         files: the tokenizer's files by name.
+        others: the generators of ranks 1, 2 ...; all else is the same on all ranks.
     """
 
     weights: dict[str, torch.Tensor]
@@ -70,6 +75,7 @@ class Snapshot:
     trainer_state: dict[str, Any]
     state: dict[str, Any]
     files: dict[str, bytes]
+    others: list[Generators] = field(default_factory=list)
 
     @property
     def size_bytes(self) -> int:
@@ -95,7 +101,10 @@ class Snapshot:
         if self.scaler is not None:
             _save(self.scaler, folder / SCALER)
         _save(_as_trainer(self.rng), folder / RNG)
-        _save({"boundary": self.rng, "epoch": self.epoch_rng}, folder / GENERATORS)
+        generators: dict[str, Any] = {"boundary": self.rng, "epoch": self.epoch_rng}
+        if self.others:
+            generators["others"] = self.others
+        _save(generators, folder / GENERATORS)
         write_json(folder / TRAINER_STATE, self.trainer_state)
         write_json(folder / STATE, {"version": STATE_VERSION, **self.state})
 
@@ -108,6 +117,8 @@ def take_snapshot(
     state: dict[str, Any],
     files: dict[str, bytes],
     memory: HostMemory,
+    others: list[Generators] | None = None,
+    whole: WholeState | None = None,
 ) -> Snapshot:
     """Copy a trial's state to host memory, training standing still.
 
@@ -118,14 +129,17 @@ def take_snapshot(
         state: see `Snapshot`.
         files: see `Snapshot`.
         memory: what the copies are made in.
+        others: see `Snapshot`; None: this is the only rank.
+        whole: the weights and the optimizer's state, when the model at hand has only parts.
     """
     lease = memory.lease()
     model = trainer.accelerator.unwrap_model(trainer.model)
+    weights, optimizer = whole or (model.state_dict(), trainer.optimizer.state_dict())
     scaler = getattr(trainer.accelerator, "scaler", None)
     snapshot = Snapshot(
-        weights=_on_host(_untied(model), lease),
+        weights=_untied(model, weights) if whole else _on_host(_untied(model, weights), lease),
         config=_config_of(model),
-        optimizer=_on_host(trainer.optimizer.state_dict(), lease),
+        optimizer=optimizer if whole else _on_host(optimizer, lease),
         scheduler=_on_host(trainer.lr_scheduler.state_dict(), lease),
         scaler=None if scaler is None else _on_host(scaler.state_dict(), lease),
         rng=rng,
@@ -133,6 +147,7 @@ def take_snapshot(
         trainer_state=state_fields(trainer.state),
         state=state,
         files=files,
+        others=others or [],
     )
     lease.belongs_to(snapshot)
     return snapshot
@@ -182,9 +197,8 @@ def _save(data: Any, path: Path) -> None:
     watchdog.progress()
 
 
-def _untied(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+def _untied(model: torch.nn.Module, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The state dict with each tied tensor under the one name that loading expects."""
-    state = model.state_dict()
     tied = getattr(model, "all_tied_weights_keys", None) or {}
     kept = {tensor.data_ptr() for name, tensor in state.items() if name not in tied}
     return {
@@ -199,7 +213,7 @@ def _config_of(model: torch.nn.Module) -> PreTrainedConfig | None:
     if not isinstance(config, PreTrainedConfig):
         return None
     config = copy.deepcopy(config)
-    config.architectures = [type(model).__name__]
+    config.architectures = [type(model).__name__.removeprefix(SHARDED_CLASS)]
     config.dtype = str(model.dtype).removeprefix("torch.")
     return config
 

@@ -123,7 +123,8 @@ class TrainingThread:
         self._world_size = world_size
         self._rank = rank
         self._start: Path | None = None
-        self._log_name = LOG if rank == 0 else f"log-{rank}.txt"
+        self._is_sharded = False
+        self._log_name = LOG if rank == 0 else f"rank-{rank}/{LOG}"
         self._history_name = HISTORY if rank == 0 else os.devnull
         self._model = WarmModel()
         self._orders: queue.SimpleQueue[Segment | Evaluation | str] = queue.SimpleQueue()
@@ -161,13 +162,14 @@ class TrainingThread:
         log = None
         try:
             with contextlib.ExitStack() as exits:
-                folder.mkdir(parents=True, exist_ok=True)
-                log = TrialLog(folder / self._log_name)
+                log = self._open_log(folder)
                 exits.callback(Capture(log).close)
                 exits.callback(self._let_go)
                 log.note(
                     f"segment {segment.segment} from boundary {segment.start}: {segment.config}"
                 )
+                if self._world_size > 1:
+                    log.note(f"rank {self._rank} of {self._world_size}, process {os.getpid()}")
                 history = History(folder / self._history_name, segment, self._log_line)
                 with contextlib.closing(history), _traceback_in(log):
                     self._train(segment, folder, history, log)
@@ -186,7 +188,7 @@ class TrainingThread:
         log = None
         try:
             with contextlib.ExitStack() as exits:
-                log = TrialLog(folder / self._log_name)
+                log = self._open_log(folder)
                 exits.callback(Capture(log).close)
                 exits.callback(self._let_go)
                 log.note(f"boundary {evaluation.boundary} on the {evaluation.split} split")
@@ -196,6 +198,7 @@ class TrainingThread:
                 arguments = training_arguments(
                     spec, config, folder, self._world_size, evaluation.batch_at_most
                 )
+                self._is_sharded = bool(arguments.fsdp)
                 seed = arguments.seed
                 measured = evaluate(
                     evaluation,
@@ -220,6 +223,7 @@ class TrainingThread:
         arguments = training_arguments(
             spec, segment.config, folder, self._world_size, segment.batch_at_most, segment.seed
         )
+        self._is_sharded = bool(arguments.fsdp)
         if arguments.n_gpu > 1:
             raise TrialError(
                 "code",
@@ -239,7 +243,7 @@ class TrainingThread:
             history,
             stand=self._stand,
             best_checkpoint=self._best_checkpoint,
-            resumed=None if checkpoint is None else read_checkpoint(checkpoint),
+            resumed=None if checkpoint is None else read_checkpoint(checkpoint, self._rank),
             note=log.note,
         )
         trainer = ConfiguredTrainer(
@@ -279,10 +283,20 @@ class TrainingThread:
             # data and are freed by the collector are waited for in vain, 5 s each.
             del self.running.boundaries.trainer
         self.running = None
-        self._model.release()
+        if self._is_sharded:
+            self._model.forget()  # its tensors are parts now
+            os.environ.pop("ACCELERATE_USE_FSDP", None)  # else every later trial is sharded
+        else:
+            self._model.release()
+        self._is_sharded = False
         if self._start is not None:
             shutil.rmtree(self._start, ignore_errors=True)
         self._start = None
+
+    def _open_log(self, folder: Path) -> TrialLog:
+        file = folder / self._log_name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return TrialLog(file)
 
     def _collected(self) -> TrialError | None:
         """Collect what the libraries left in circles."""

@@ -15,6 +15,7 @@ from orchestrator.checkpoints import CheckpointError, is_committed, verify
 from orchestrator.errors import TrialError
 from orchestrator.host_memory import HostMemory
 from orchestrator.manifest import CheckpointUnreadable
+from orchestrator.process_group import gathered
 from orchestrator.segment import (
     Best,
     BoundaryReport,
@@ -23,7 +24,8 @@ from orchestrator.segment import (
     Readiness,
     Segment,
 )
-from orchestrator.snapshot import Snapshot, take_snapshot
+from orchestrator.sharded import whole_state
+from orchestrator.snapshot import Generators, Snapshot, take_snapshot
 from orchestrator.tasks import Prepared, Task, TaskError, make_task
 from orchestrator.tasks.configs import task_configs
 from orchestrator.training import GO, LEAVE, Ended, Standing, TrainingThread
@@ -34,6 +36,8 @@ from search_spaces import SweepError, SweepSpec, TaskSpec
 
 class Rank:
     """One process of a worker, warm from one trial to the next.
+
+    Of several that share a trial each gets the same calls at once (`ranks.py`).
 
     Every method is called from one thread, or at least none while another one runs.
 
@@ -66,6 +70,8 @@ class Rank:
         self.best_checkpoint: Callable[[Best], Path | None] = self._committed
         self._spec = spec
         self._study_folder = study_folder
+        self._rank = rank
+        self._world_size = world_size
         self._tasks = WarmTasks(make_task, cache, spec.seed)
         self._memory = HostMemory()
         self._training = TrainingThread(
@@ -177,8 +183,12 @@ class Rank:
         failure = answer.failure if isinstance(answer, Ended) else None
         raise failure or TrialError("code", "the evaluation ended without a result")
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> Snapshot | None:
         """Copy to host memory what is needed to go on from the boundary where the trial stands.
+
+        Returns:
+            The snapshot, with the generators of all ranks; None on ranks beyond the first, which
+            give theirs.
 
         Raises:
             RuntimeError: nothing is training.
@@ -188,10 +198,18 @@ class Rank:
             raise RuntimeError("there is nothing to take a snapshot of: begin a segment first")
         segment, boundaries, trainer = running.segment, running.boundaries, running.trainer
         best = boundaries.best
+        generators: list[Generators] = []
+        if self._world_size > 1:
+            generators = gathered({"boundary": boundaries.rng, "epoch": boundaries.epoch_rng})
+        whole = whole_state(trainer)
+        if self._rank > 0:
+            return None
         return take_snapshot(
             trainer,
             rng=boundaries.rng,
             epoch_rng=boundaries.epoch_rng,
+            others=generators[1:],
+            whole=whole,
             state={
                 "trial": segment.trial,
                 "segment": segment.segment,

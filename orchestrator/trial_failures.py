@@ -29,6 +29,8 @@ _OUT_OF_MEMORY = (
 _DEVICE_ASSERT = ("device-side assert triggered", "cudaerrorassert")
 """Not less: every error of CUDA says how to "enable device-side assertions"."""
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_LOST_RANK = ("/gloo/", "connection closed by peer")
+"""Of gloo, whose errors have no class of their own; the first is where its files stand."""
 
 
 def trial_error(error: BaseException, log: str, folder: Path | None = None) -> TrialError:
@@ -37,9 +39,9 @@ def trial_error(error: BaseException, log: str, folder: Path | None = None) -> T
     Args:
         error: what was raised. A failure of ours keeps its kind; running out of memory, on the
             device or the host, is out_of_memory; an error of the device that is no failed
-            assertion of the code on it is infrastructure; no room on the study's disk is
-            disk_full; the rest is code, no room on another disk too: waiting for room here would
-            not help it.
+            assertion of the code on it, or of a collective operation, is infrastructure; no room on
+            the study's disk is disk_full; the rest is code, no room on another disk too: waiting
+            for room here would not help it.
         log: the last lines of the trial's log.
         folder: the study's; None: no room anywhere is disk_full.
     """
@@ -55,6 +57,8 @@ def trial_error(error: BaseException, log: str, folder: Path | None = None) -> T
         return TrialError("out_of_memory", message, log)
     if isinstance(error, RuntimeError) and _killed_loaders(error):
         return TrialError("out_of_memory", f"{message}: killed, as memory had run out", log)
+    if is_of_the_group(error):
+        return TrialError("infrastructure", message, log)
     if device_is_lost(error) and not _says(text, _DEVICE_ASSERT):  # it may be the device's fault
         return TrialError("infrastructure", message, log)
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:  # a fork of those that load data
@@ -72,6 +76,13 @@ def device_is_lost(error: BaseException) -> bool:
     return isinstance(error, torch.AcceleratorError) and not isinstance(
         error, torch.OutOfMemoryError
     )
+
+
+def is_of_the_group(error: BaseException) -> bool:
+    """Whether a collective operation failed: mostly because another rank is gone."""
+    if isinstance(error, getattr(torch.distributed, "DistError", ())):
+        return True
+    return isinstance(error, RuntimeError) and _says(str(error), _LOST_RANK)
 
 
 def _says(text: str, words: tuple[str, ...]) -> bool:

@@ -25,6 +25,7 @@ import ray
 from ray.tune import Trainable
 
 from orchestrator import watchdog
+from orchestrator.assembling import assemble
 from orchestrator.checkpoints import CheckpointWriter, checkpoint_path
 from orchestrator.commands import (
     HUNG_AFTER_S,
@@ -36,6 +37,7 @@ from orchestrator.commands import (
     Train,
 )
 from orchestrator.errors import DiskFull, TrialError
+from orchestrator.process_group import ALONE, Membership
 from orchestrator.process_identity import this_process
 from orchestrator.segment import BoundaryReport, Evaluation, Readiness, Segment
 from orchestrator.tasks.errors import TaskError
@@ -59,6 +61,7 @@ class WorkerContext:
         make_rank: makes the rank in the worker's process: `trainer_rank`, or a scripted one;
             given this context and a function that is to be shown each line that a trial's
             Trainer logs: (trial, line).
+        member: which of the processes this is that share a trial.
     """
 
     spec: SweepSpec
@@ -67,6 +70,7 @@ class WorkerContext:
     working_folder: Path
     mailbox: Any
     make_rank: MakeRank
+    member: Membership = ALONE
 
 
 MakeRank = Callable[[WorkerContext, LogLine], Any]
@@ -76,7 +80,19 @@ def trainer_rank(context: WorkerContext, log_line: LogLine) -> Any:
     """A rank that trains with the Trainer; imports torch and transformers."""
     from orchestrator.trial import Rank
 
-    return Rank(context.spec, context.study_folder, context.cache, log_line=log_line)
+    member = context.member
+    if member.world_size > 1:
+        from orchestrator.process_group import join
+
+        join(member)
+    return Rank(
+        context.spec,
+        context.study_folder,
+        context.cache,
+        log_line=log_line,
+        rank=member.rank,
+        world_size=member.world_size,
+    )
 
 
 class TrialWorker(Trainable):
@@ -108,7 +124,7 @@ class TrialWorker(Trainable):
     def _set_up(self, context: WorkerContext) -> None:
         if context.working_folder.is_dir():
             os.chdir(context.working_folder)
-        self._rank = context.make_rank(context, self._log_line)
+        self._rank = assemble(context, self._log_line, self._name)
         readiness: Readiness = self._rank.prepare()
         self._tracker: Any = None
         self._segment: Segment | None = None
@@ -304,7 +320,9 @@ class TrialWorker(Trainable):
         seconds = max(at_least_s, self._hung_after_s)
         folder = self._context.study_folder / "trials" / work.trial
         with contextlib.suppress(OSError):  # no room for a file: training says so in its own words
-            watchdog.watch(watchdog.stack_file(folder, self._name, os.getpid()), seconds)
+            watchdog.watch(
+                watchdog.stack_file(folder, self._name, os.getpid()), self._rank.allow(seconds)
+            )
         try:
             yield
         finally:

@@ -14,6 +14,7 @@ from search_spaces.parts import canonical_metric
 from search_spaces.tree import KeyPath
 
 _BATCH = ("per_device_train_batch_size", "effective_batch_size", "gradient_accumulation_steps")
+_WHOLE = "FULL_STATE_DICT"
 
 
 def check(draft: Draft) -> None:
@@ -23,6 +24,7 @@ def check(draft: Draft) -> None:
     _precision(draft)
     _loader(draft)
     _batch(draft)
+    _sharding(draft)
     _warmup(draft)
     _schedules(draft)
     _steps(draft)
@@ -146,6 +148,30 @@ def _batch(draft: Draft) -> None:
             ("training_arguments", "effective_batch_size"),
             f"must be a multiple of the {workers} workers",
             mend=f"write {max(1, round(constant / workers)) * workers}",
+        )
+
+
+def _sharding(draft: Draft) -> None:
+    spec, findings = draft.spec, draft.findings
+    given = spec.training_arguments
+    if not given.get("fsdp") or not _usable(draft, "fsdp", "fsdp_config"):
+        return
+    if spec.resources.workers == 1 and not findings.is_bad("resources"):
+        findings.fault(
+            ("training_arguments", "fsdp"),
+            "shares a model among the workers of a trial, and there is one",
+            mend="write resources: {workers: 2}, or remove it",
+        )
+    config = given.get("fsdp_config")
+    config = config if isinstance(config, dict) else {}
+    kind = config.get("state_dict_type", config.get("fsdp_state_dict_type", _WHOLE))
+    if str(kind).upper() != _WHOLE:
+        findings.fault(
+            ("training_arguments", "fsdp_config"),
+            f"state_dict_type must be {_WHOLE}: checkpoints hold whole models, so that any worker"
+            " and from_pretrained can go on from them",
+            got=shown(kind),
+            mend="remove state_dict_type",
         )
 
 

@@ -43,6 +43,7 @@ class Plan:
         epochs: of all trials together at most; None when trials is.
         boundaries: evaluations a trial, fewest and most; None when that depends on the data.
         slots: trials at the same time.
+        workers: processes that train each of them together.
         rounds: how often all slots are filled; None when trials is.
         first: number, origin and configuration of the trials known beforehand.
         beside: what is trained or evaluated beside the search, one sentence each.
@@ -55,6 +56,7 @@ class Plan:
     epochs: float | None
     boundaries: tuple[int, int] | None
     slots: int
+    workers: int
     rounds: int | None
     first: tuple[tuple[int, str, Config], ...]
     beside: tuple[str, ...]
@@ -71,6 +73,7 @@ class Plan:
             if self.boundaries is None
             else {"min": self.boundaries[0], "max": self.boundaries[1]},
             "slots": self.slots,
+            "workers_per_trial": self.workers,
             "rounds": self.rounds,
             "beside": list(self.beside),
             "disk": {
@@ -111,6 +114,7 @@ def make_plan(spec: SweepSpec, address: str | None = None) -> Plan:
         epochs=epochs,
         boundaries=_boundaries(spec, bounds),
         slots=fit,
+        workers=spec.resources.workers,
         rounds=None if trials is None else math.ceil(trials / fit),
         first=first,
         beside=_beside(spec),
@@ -223,6 +227,7 @@ def plan_view(spec: SweepSpec, plan: Plan) -> list[RenderableType]:
         ),
         cell(f"{trials}, each {between(*plan.epochs_each)} epochs and {boundaries}{epochs}"),
         cell(f"{count(plan.slots, 'slot')} here: so many trials train at the same time{rounds}"),
+        *map(cell, _together(spec)),
         *map(cell, plan.beside),
         *([_disk_line(plan.disk, plan.disk_free)] if plan.disk else []),
         "",
@@ -241,6 +246,20 @@ def plan_view(spec: SweepSpec, plan: Plan) -> list[RenderableType]:
             chosen = ", each chosen from the results so far" if spec.method == "bayes" else ""
             shown.append(cell(f"and {count(hidden, 'more trial')}{chosen}", "dim"))
     return shown
+
+
+def _together(spec: SweepSpec) -> list[str]:
+    """What a trial of several processes takes; nothing of one process."""
+    resources = spec.resources
+    if resources.workers == 1:
+        return []
+    share = resources.gpus_per_worker
+    gpus = "one GPU each if there are any" if share == "auto" else f"{number(share)} GPU each"
+    return [
+        f"each trial is trained by {resources.workers} workers together"
+        f" ({number(resources.cpus_per_worker)} CPU each, {gpus};"
+        f" placement {resources.placement})"
+    ]
 
 
 def _disk_line(need: Need, free: int) -> Text:

@@ -104,6 +104,9 @@ def headline(state: StudyState, status: str) -> list[Text]:
             f" {number(epochs)} epochs trained"
         )
     )
+    together = max((s.world_size for t in state.trials.values() for s in t.segments), default=1)
+    if together > 1:
+        lines.append(cell(f"each trial is trained by {together} workers together"))
     lines += beside_line(state)
     return [*lines, best_line(state), *crowned_line(state), *held_out_lines(state)]
 

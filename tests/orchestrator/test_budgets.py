@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.budgets import no_more_trials, running_seconds, used_up
+from orchestrator.budgets import boundaries_of, no_more_trials, running_seconds, used_up
 from orchestrator.errors import StudyError
 from orchestrator.events import (
     CheckpointLost,
@@ -258,3 +258,16 @@ def test_a_study_that_stopped_after_too_many_failures_goes_on_only_with_a_higher
         going_on(study, [])
     assert reason in str(raised.value)
     assert going_on(study, ["failures.stop_after=3"])[1] == {"failures.stop_after": 3}
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [{"effective_batch_size": 8}, {"per_device_train_batch_size": 4}],
+    ids=["whole", "each"],
+)
+def test_boundaries_that_are_counted_in_steps_count_those_of_all_workers(
+    batch: dict[str, int],
+) -> None:
+    arguments = {"num_train_epochs": 2, "eval_strategy": "steps", "eval_steps": 5, **batch}
+    spec = sweep(training_arguments=arguments, resources={"workers": 2})
+    assert boundaries_of(spec, {}, rows=80) == 4  # 10 steps of 8 rows an epoch

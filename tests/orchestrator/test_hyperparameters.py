@@ -55,3 +55,9 @@ def test_other_schedules_do_not_follow_a_metric() -> None:
 def test_what_the_library_refuses_is_raised() -> None:
     with pytest.raises(ValueError, match="warmup_steps"):
         training_arguments(tiny_sweep(), {"warmup_steps": -1}, HERE)
+
+
+def test_several_processes_share_an_effective_batch() -> None:
+    spec = tiny_sweep(effective_batch_size=48, per_device_train_batch_size=8)
+    values = spec.training_for({}, world_size=3)
+    assert (values["per_device_train_batch_size"], values["gradient_accumulation_steps"]) == (8, 2)

@@ -699,6 +699,11 @@ CUDA = (
         (torch.AcceleratorError("CUDA error: unspecified launch failure"), "infrastructure"),
         (torch.AcceleratorError("CUDA error: out of memory"), "out_of_memory"),
         (RuntimeError("shapes"), "code"),
+        (
+            RuntimeError("[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:553] Read error"),
+            "infrastructure",
+        ),
+        (torch.distributed.DistBackendError("NCCL error in: a rank is gone"), "infrastructure"),
         (OSError(28, "No space left on device"), "disk_full"),
         (FileNotFoundError(2, "No such file"), "code"),
         (TrialError("hung", "late"), "hung"),

@@ -235,6 +235,16 @@ def test_plan_tells_trials_epochs_boundaries_slots_and_configurations(file):
     assert not Path("studies").exists()
 
 
+def test_plan_says_what_a_trial_of_several_workers_takes(file):
+    few = ("--set", "resources.cpus_per_worker=0.25", "--set", "resources.placement=spread")
+    together = sweep("plan", file, "--set", "resources.workers=2", *few)
+    assert "each trial is trained by 2 workers together (0.25 CPU each" in together.stdout
+    assert "spread)" in together.stdout
+    data = one_object(sweep("plan", file, "--set", "resources.workers=2", *few, "--json"))
+    assert data["workers_per_trial"] == 2
+    assert "workers together" not in sweep("plan", file).stdout
+
+
 def test_plan_json_holds_the_numbers(here):
     (here / "grid.yaml").write_text((TEMPLATES / "grid.yaml").read_text())
     arguments = ("--set", "parameters.num_train_epochs={values: [2, 4]}", "--json")

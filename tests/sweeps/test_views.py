@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.console import Console
 
 from orchestrator.errors import StudyUnreadable
-from orchestrator.events import BatchHalved, StudyEnded
+from orchestrator.events import BatchHalved, SegmentStarted, StudyEnded
 from orchestrator.results import read_study
 from orchestrator.state import StudyState
 from sweeps import views
@@ -156,3 +156,14 @@ def test_a_study_that_a_budget_ended_names_the_budget_to_raise(tmp_path):
     assert words("stopped", used_up) == ["--set", "budget.wall_clock=MORE"]
     assert words("stopped", "by sweep stop") == []
     assert words("finished", "the search is complete") is None
+
+
+def test_a_study_of_several_workers_a_trial_says_so(tmp_path):
+    events = [
+        replace(event, world_size=2) if isinstance(event, SegmentStarted) else event
+        for event in random_study(spec())
+    ]
+    shown = text(*views.study_view(result(tmp_path, spec(), events), limit=None))
+    assert "each trial is trained by 2 workers together" in shown
+    alone = result(tmp_path / "alone", spec(), random_study(spec()))
+    assert "workers" not in text(*views.study_view(alone, limit=None))
