@@ -10,7 +10,7 @@ of independent trials) lets those that have begun come to their end.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from orchestrator.events import Config, StudyResumed
 from orchestrator.journal import Entry
@@ -78,6 +78,11 @@ def running_seconds(entries: Iterable[Entry]) -> float:
     A sitting that was cut off counts up to its last line; a clock that was set back counts as 0.
     What happens beside the search while none of its trials is open takes none of its time.
     """
+    return max((seconds for _, seconds in timed(entries)), default=0.0)
+
+
+def timed(entries: Iterable[Entry]) -> Iterator[tuple[Entry, float]]:
+    """Each line of a journal with the seconds that its search had run when it was written."""
     total, last = 0.0, None
     state = StudyState()
     for entry in entries:
@@ -87,7 +92,7 @@ def running_seconds(entries: Iterable[Entry]) -> float:
             total += max(0.0, entry.time - last)
         last = entry.time
         state.apply(entry.event)
-    return total
+        yield entry, total
 
 
 def boundaries_of(spec: SweepSpec, config: Config, rows: int) -> int:

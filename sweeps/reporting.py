@@ -57,7 +57,7 @@ def report_studies(
     if optuna_storage is not None:
         refuse_existing(optuna_storage)
     methods = grouped(studies, known_labels(storage) if labels is None else labels)
-    report = gather(methods)
+    report = gather(methods, command=known_command(storage, studies))
     files = write_report(report, folder)
     if optuna_storage is not None:
         written = write_optuna(methods, optuna_storage)
@@ -93,6 +93,15 @@ def known_labels(storage: Path) -> dict[Path, str]:
         for manifest in manifests(storage)
         for folder, label in manifest.labels(storage).items()
     }
+
+
+def known_command(storage: Path, studies: Sequence[StudyResult]) -> str:
+    """The `sweep compare` whose studies these are, all of them and no other; else nothing."""
+    from sweeps.comparing.manifest import manifests  # as above
+
+    folders = {study.folder.resolve() for study in studies}
+    found = (m.command for m in manifests(storage) if m.folders(storage) == folders)
+    return next(found, "")
 
 
 def default_output(studies: Sequence[StudyResult]) -> Path:

@@ -1,4 +1,4 @@
-"""A2 to A5: hostile sweep files, pickles in a study's folder, secrets, and strings that are obeyed.
+"""A2 to A4: hostile sweep files, pickles in a study's folder, and secrets.
 
 Everything happens in a folder of its own whose contents are listed before and after. A canary is
 a file that a hostile thing would make, or a text that must be found nowhere.
@@ -7,33 +7,20 @@ a file that a hostile thing would make, or a text that must be found nowhere.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import io
 import json
 import pickle
 import re
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-
-import yaml
-from markdown_it import MarkdownIt
 
 from benchmarks.chaos import canaries
 from benchmarks.chaos.checkpoints import bed
 from benchmarks.chaos.processes import run_to_the_end, start_driver
 from benchmarks.chaos.row import Bench, Outcome, Row
-from benchmarks.chaos.studies import (
-    command_line,
-    printed_json,
-    scripted_sweep,
-    trained_sweep,
-    write_sweep,
-)
-from orchestrator.events import TrialEnded
-from orchestrator.journal import JOURNAL, Journal, read_journal
+from benchmarks.chaos.studies import command_line, scripted_sweep, trained_sweep, write_sweep
 
 # A2 ------------------------------------------------------------------------------------------
 
@@ -214,7 +201,7 @@ def pickles(canary: Path) -> dict[str, bytes]:
 
 
 def run_pickle(case: str, folder: Path, bench: Bench) -> Outcome:
-    """Put one pickle into every file of a study in turn; show, list, best, export, resume."""
+    """Put one pickle into every file of a study in turn, and have every command read it."""
     canary = folder / "canary"
     evil = pickles(canary)[case.split()[0]]
     said = []
@@ -226,6 +213,7 @@ def run_pickle(case: str, folder: Path, bench: Bench) -> Outcome:
         name = path.relative_to(whole)
         (place / name).write_bytes(evil)
         count += 1
+        (folder / "out").mkdir()
         for words in _commands(place, folder / "out"):
             code, output = command_line(*words)
             if "Traceback" in output:
@@ -246,7 +234,9 @@ def _commands(place: Path, out: Path) -> list[list[str]]:
         ["show", str(place), "--json"],
         ["list", "--storage", str(place.parent)],
         ["best", str(place)],
-        ["best", str(place), "--export", str(out)],
+        ["best", str(place), "--export", str(out / "model")],
+        ["report", str(place), "--output", str(out / "report")],
+        ["compare", str(place), "--storage", str(out / "studies"), "--plain"],
     ]
 
 
@@ -311,97 +301,6 @@ def run_secret_in_file(case: str, folder: Path, bench: Bench) -> Outcome:
     return Outcome(said)
 
 
-# A5 ------------------------------------------------------------------------------------------
-
-STRINGS = (
-    "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "</title><svg onload=1>",
-    "\"><b>x</b>", "'><i>", "&lt;b&gt;", "[link](javascript:alert(1))", "![x](http://h/x.png)",
-    "`code`", "```\n# heading\n```", "| a | b |", "---\nlicense: evil\n---", "# heading",
-    "=1+1", "+1", "-1+cmd|' /C calc'!A0", "@SUM(1)", "\t=1", "\r=1", "=HYPERLINK(\"http://h\")",
-    "\x1b[31mred\x1b[0m", "\x1b]0;title\x07", "\x1b[2J", "\x9b31m", "\x08\x08\x08", "a\x00b",
-    "line\nbreak", "line\r\nbreak", "\u202egnp.exe", "\u2028", "\ud800", "\ufeff", "[bold]x[/bold]",
-    "[red]", "[/]", "{0}", "%s%n", "${jndi:ldap://h}", "a" * 5000, "\U0001f600",
-)  # fmt: skip
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-
-
-def run_string(case: str, folder: Path, bench: Bench) -> Outcome:
-    """One string as an error's message, a log, a configuration's value and a description."""
-    hostile = STRINGS[int(case.split()[1])]
-    study = folder / "study"
-    shutil.copytree(bed(), study, symlinks=True)
-    past = read_journal(study / JOURNAL)
-    spec = json.loads((study / "spec.json").read_text())
-    spec["description"] = hostile
-    (study / "spec.json").write_text(json.dumps(spec))
-    number = 0.123456789012345
-    history = [entry.event for entry in past.entries]
-    (study / JOURNAL).unlink()
-    (study / "journal.length").unlink(missing_ok=True)
-    journal = Journal(study / JOURNAL)
-    proposal = dataclasses.replace(history[1], config={"learning_rate": number, "x": hostile})  # type: ignore[call-arg]
-    other = dataclasses.replace(proposal, trial="0001", number=1)  # type: ignore[call-arg]
-    failed = TrialEnded(trial="0001", state="failed", failure="code", message=hostile, log=hostile)
-    journal.append([history[0], proposal, *history[2:], other, failed])
-    journal.close()
-    said = [*_terminal(study), *_json(study, hostile, number), *_card(study, folder, hostile)]
-    return Outcome(said, count=4)
-
-
-def _terminal(study: Path) -> list[str]:
-    code, output = command_line("show", str(study), "--all")
-    said = [] if code == 0 else [f"`sweep show` exited with {code}: {output[-200:]}"]
-    control = _CONTROL.search(output)
-    if control:
-        said.append(f"a control character reached the terminal: {control.group()!r}")
-    return said
-
-
-def _json(study: Path, hostile: str, number: float) -> list[str]:
-    try:
-        data = printed_json("show", str(study))
-    except ValueError as error:
-        return [f"`sweep show --json` printed no JSON: {error}"]
-    config = data["trials"][0]["config"]
-    said = []
-    if config["learning_rate"] != number:
-        said.append(f"{number} became {config['learning_rate']}")
-    if config["x"] != hostile:
-        said.append(f"{hostile!r} became {config['x']!r}")
-    return said
-
-
-def _card(study: Path, folder: Path, hostile: str) -> list[str]:
-    """The model card has no element, link or metadata that the string made."""
-    code, output = command_line("best", str(study), "--export", str(folder / "out"))
-    if code != 0:
-        return [f"`sweep best --export` exited with {code}: {output[-200:]}"]
-    card = (folder / "out" / "README.md").read_text("utf-8", "surrogatepass")
-    said = ["a control character stands in it"] if _CONTROL.search(card) else []
-    *_, metadata, text = card.split("---\n", 2)
-    known = yaml.safe_load(metadata)
-    if known.get("license") == "evil":
-        said.append("its metadata was changed")
-    found = _elements(text)
-    if found != _OURS:
-        said.append(f"it holds {found} instead of {_OURS}")
-    return [f"the model card: {text}" for text in said]
-
-
-_OURS = {"heading_open": 6, "table_open": 3, "fence": 1}
-"""Elements of the card of this study, whatever stands in its texts."""
-
-
-def _elements(text: str) -> dict[str, int]:
-    """How many elements of each kind Markdown makes of it; raw HTML, links and images too."""
-    counts: Counter[str] = Counter()
-    for token in MarkdownIt("commonmark").enable("table").parse(text):
-        counts.update(inner.type for inner in (token, *(token.children or ())))
-    kinds = ("heading_open", "table_open", "fence", "html_block", "html_inline", "link_open",
-             "image", "hr", "code_inline", "blockquote_open")  # fmt: skip
-    return {kind: counts[kind] for kind in kinds if counts[kind]}
-
-
 A2 = Row(
     id="A2",
     injected="hostile sweep files (python tags, includes, environment expansion, path traversal,"
@@ -417,14 +316,14 @@ A2 = Row(
 A3 = Row(
     id="A3",
     injected="a malicious pickle in every file of a study folder, then show, list, best, export,"
-    " and training from it",
+    " report, compare, and training from it",
     holds="canary never made",
     target="all",
     cases=("bare pickle", "archive pickle"),
     few=("bare pickle",),
     run=run_pickle,
     counted="files",
-    remark="report and compare are not there yet.",
+    remark="whether a resume begins from such a checkpoint is asked of a rank, without Ray.",
 )
 A4 = Row(
     id="A4",
@@ -443,16 +342,4 @@ A4 = Row(
     " offline and against a server that takes all and answers 500. Searched are the study's folder,"
     " W&B's own files, Ray's session folder, what the server was sent, and the argument lists of"
     " all processes. A sweep file that holds a secret is refused without repeating it.",
-)
-A5 = Row(
-    id="A5",
-    injected="hostile strings as names, metrics, errors",
-    holds="terminal, JSON and model card: no new elements or control characters, numbers unchanged",
-    target="40 strings x 4 places",
-    cases=tuple(f"string {n}" for n in range(len(STRINGS))),
-    few=("string 0", "string 7", "string 11", "string 20", "string 30"),
-    run=run_string,
-    counted="strings in places",
-    remark="for what there is: terminal, JSON and model card. HTML reports and CSV are not there"
-    " yet.",
 )

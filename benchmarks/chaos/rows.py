@@ -12,6 +12,7 @@ from benchmarks.chaos import (
     mutated,
     nodes,
     signals,
+    strings,
     stuck,
     trackers,
     trained,
@@ -42,5 +43,5 @@ ROWS: tuple[Row, ...] = (
     hostile.A2,
     hostile.A3,
     hostile.A4,
-    hostile.A5,
+    strings.A5,
 )

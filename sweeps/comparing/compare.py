@@ -8,6 +8,7 @@ written up (`sweeps/report/`).
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -25,7 +26,7 @@ from sweeps.comparing.likeness import notes, require_alike
 from sweeps.comparing.opening import make_manifest, opened, repetition_seeds
 from sweeps.comparing.running import Outcome, Runner, Turn, run_turns, signals_held, turns
 from sweeps.comparing.view import as_json, end_view, outcome_line, plan_view, turn_line
-from sweeps.comparing.writing import Reporting, Write, gathered
+from sweeps.comparing.writing import Reporting, Write
 from sweeps.console import Surface
 from sweeps.live import view_of
 from sweeps.studies import DEFAULT_STORAGE, UsageError, inside
@@ -71,6 +72,27 @@ class Asked:
             words += [] if value is None else [option, str(value)]
         words += [word for override in self.overrides for word in ("--set", override)]
         return command(*words, *["--control"] * self.control, *["--allow-code"] * self.allow_code)
+
+    def reproduced(self, name: str, seeds: Sequence[int]) -> str:
+        """The command for a reader of the report: files by their names, no place of this machine.
+
+        Args:
+            name: the comparison's.
+            seeds: of its repetitions.
+        """
+        short = tuple(Path(argument).name for argument in self.arguments)
+        alone = len(set(short)) == len(short)
+        told = dataclasses.replace(
+            self,
+            arguments=short if alone else self.arguments,
+            repetitions=None,
+            seeds=",".join(map(str, seeds)) or None,
+            name=name,
+            output=None,
+            storage=None,
+            address=None,
+        )
+        return told.again()
 
 
 class OnRay:
@@ -123,13 +145,13 @@ def compare(
     surface: Surface,
     asked: Asked,
     make_runner: Callable[[SharedRay], Runner] | None = None,
-    write: Write = gathered,
+    write: Write | None = None,
 ) -> int:
     """Run a comparison to its end, or go on with it.
 
     Args:
         make_runner: makes what runs the studies; None: `OnRay`.
-        write: makes and writes the report.
+        write: makes and writes the report; None: as `sweep report` does.
 
     Returns:
         The exit code: 0 done, 3 done with failed trials, 1 a study failed or was stopped.
@@ -161,7 +183,8 @@ def compare(
     if work.entries:
         seeds = repetition_seeds(asked.seeds, asked.repetitions, work.entries[0].spec.seed)
     folder = inside(storage, asked.name or default_name(work))
-    manifest = make_manifest(folder.name, work, seeds, budget, storage)
+    again = asked.reproduced(folder.name, seeds)
+    manifest = make_manifest(folder.name, work, seeds, budget, storage, again)
     surface.show(*plan_view(work, manifest))
     output = asked.output or folder / REPORT
     reporting = Reporting(surface, manifest, storage, work.studies, output, write)

@@ -19,6 +19,7 @@ from search_spaces.source import split_lines
 from search_spaces.tree import Document
 from search_spaces.yaml_reader import parse
 from sweeps.comparing.entries import Entry, Work
+from sweeps.report.settings import setting_notes
 from sweeps.studies import UsageError
 
 _SHOWN = 10
@@ -62,34 +63,7 @@ def require_alike(work: Work) -> None:
 
 def notes(work: Work) -> list[str]:
     """What a reader of the comparison should know: settings that differ and are not searched."""
-    told: list[str] = []
-    sides = _sides(work)
-    for other in sides[1:]:
-        first, names = sides[0], {*sides[0].spec.training_arguments, *other.spec.training_arguments}
-        for name in sorted(names - {"seed", *first.spec.space, *other.spec.space}):
-            a, b = (side.spec.setting({}, name) for side in (first, other))
-            if a != b:
-                told.append(_told(name, first, a, other, b))
-        for key in ("workers", "cpus_per_worker", "gpus_per_worker", "max_concurrent"):
-            a, b = (getattr(side.spec.resources, key) for side in (first, other))
-            if a != b:
-                text = _told(f"resources.{key}", first, a, other, b)
-                told.append(f"{text}: wall times do not compare")
-        finalists = [
-            None if side.spec.finalists is None else side.spec.finalists.model_dump()
-            for side in (first, other)
-        ]
-        if finalists[0] != finalists[1]:
-            text = _told("finalists", first, finalists[0], other, finalists[1])
-            told.append(f"{text}: what is selected rests on unequal training")
-    for entry in work.entries:
-        if "seed" in entry.spec.space:
-            told.append(f"{entry.path} searches the seed: its repetitions share it")
-    return list(dict.fromkeys(told))
-
-
-def _told(name: str, first: _Side, a: Any, other: _Side, b: Any) -> str:
-    return f"{name} is {shown(a)} in {first.name} and {shown(b)} in {other.name}"
+    return setting_notes([(side.name, side.spec) for side in _sides(work)])
 
 
 def _sides(work: Work) -> list[_Side]:

@@ -63,6 +63,8 @@ class Manifest(_Part):
         seeds: of the repetitions, the same for every method.
         given: folders of studies that existed and are only read, relative to the storage folder
             where they stand in it.
+        command: the `sweep compare` that it is, without places of this machine; empty: not
+            recorded.
     """
 
     version: Literal[1] = 1
@@ -71,6 +73,7 @@ class Manifest(_Part):
     seeds: tuple[int, ...]
     methods: tuple[Method, ...]
     given: tuple[str, ...]
+    command: str = ""
 
     def labels(self, storage: Path) -> dict[Path, str]:
         """The label of each of its studies, by the study's resolved folder."""
@@ -79,6 +82,10 @@ class Manifest(_Part):
             for method in self.methods
             for name in method.studies
         }
+
+    def folders(self, storage: Path) -> set[Path]:
+        """The resolved folders of all its studies, those that are only read too."""
+        return {*self.labels(storage), *((storage / given).resolve() for given in self.given)}
 
 
 def read_manifest(folder: Path) -> Manifest | None:

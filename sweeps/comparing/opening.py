@@ -63,9 +63,17 @@ def repetition_seeds(given: str | None, repetitions: int | None, first: int) -> 
 
 
 def make_manifest(
-    name: str, work: Work, seeds: Sequence[int], budget_epochs: float | None, storage: Path
+    name: str,
+    work: Work,
+    seeds: Sequence[int],
+    budget_epochs: float | None,
+    storage: Path,
+    command: str = "",
 ) -> Manifest:
     """Say what the comparison is.
+
+    Args:
+        command: the `sweep compare` that it is.
 
     Raises:
         UsageError: a study's name would be too long, or leads out of the storage folder.
@@ -94,6 +102,7 @@ def make_manifest(
         seeds=tuple(seeds),
         methods=tuple(methods),
         given=tuple(_relative(study.folder, storage) for study in work.studies),
+        command=command,
     )
 
 

@@ -12,7 +12,6 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from orchestrator.budgets import running_seconds
 from orchestrator.results import StudyResult
 from search_spaces import SweepSpec
 from sweeps.comparing.entries import Work
@@ -20,6 +19,8 @@ from sweeps.comparing.epochs import Planned, epochs_text, planned, unequal
 from sweeps.comparing.manifest import Manifest
 from sweeps.comparing.running import Outcome, Turn
 from sweeps.plan import between
+from sweeps.report.curves import account
+from sweeps.report.repetition import Cost
 from sweeps.text import clock, count, metric_name, number
 from sweeps.views import cell, state_cell, table
 
@@ -28,7 +29,7 @@ def plans_of(work: Work) -> dict[str, Planned]:
     """The epochs of each method and of each study that is only read, by its label."""
     plans = {entry.label: planned(entry.spec) for entry in work.entries}
     for study in work.studies:
-        epochs, trials = epochs_trained(study), trials_searched(study)
+        epochs, trials = spent(study).epochs, trials_searched(study)
         each = (math.nan, math.nan)
         plans[f"study {study.folder.name}"] = Planned(trials, each, epochs, epochs)
     return plans
@@ -39,15 +40,9 @@ def trials_searched(study: StudyResult) -> int:
     return sum(trial.in_search for trial in study.state.trials.values())
 
 
-def seconds_run(study: StudyResult) -> float:
-    """Wall seconds of all its sittings, without the time between them."""
-    return running_seconds(study.contents.entries)
-
-
-def epochs_trained(study: StudyResult) -> float:
-    """Epochs that the trials of the search trained, those that failed included."""
-    trials = study.state.trials.values()
-    return math.fsum(len(t.reports) * t.epochs / t.boundaries for t in trials if t.in_search)
+def spent(study: StudyResult) -> Cost:
+    """What its search cost, by the report's own account: epochs trained again count again."""
+    return account(study).search
 
 
 def epochs_beside(spec: SweepSpec) -> float:
@@ -109,9 +104,10 @@ def outcome_line(turn: Turn, turns: int, study: StudyResult | None, failure: str
     best = study.state.best
     found = f"best {metric_name(study.state.metric)} {number(best.value)}" if best else "no result"
     why = f" ({failure.splitlines()[0]})" if failure else ""
+    cost = spent(study)
     return (
         f"{head}: {study.status}, {count(trials_searched(study), 'trial')},"
-        f" {number(epochs_trained(study))} epochs, {found}, {clock(seconds_run(study))}{why}"
+        f" {number(cost.epochs)} epochs, {found}, {clock(cost.wall_s)}{why}"
     )
 
 
@@ -132,12 +128,13 @@ def _cells(study: StudyResult | None) -> list[Any]:
     if study is None:
         return [state_cell("missing"), "-", "-", "-", "-"]
     best = study.state.best
+    cost = spent(study)
     return [
         state_cell(study.status),
         trials_searched(study),
-        number(epochs_trained(study)),
+        number(cost.epochs),
         number(best.value if best else None),
-        clock(seconds_run(study)),
+        clock(cost.wall_s),
     ]
 
 
@@ -175,10 +172,11 @@ def _data(study: StudyResult | None) -> dict[str, Any]:
     if study is None:
         return {"state": None, "trials": 0, "epochs": 0.0, "best": None, "wall_seconds": None}
     best = study.state.best
+    cost = spent(study)
     return {
         "state": study.status,
         "trials": trials_searched(study),
-        "epochs": epochs_trained(study),
+        "epochs": cost.epochs,
         "best": None if best is None else best.value,
-        "wall_seconds": round(seconds_run(study), 3),
+        "wall_seconds": round(cost.wall_s, 3),
     }

@@ -1,11 +1,13 @@
 """Writes a comparison's report: after each study, so that there is something to look at, and last.
 
 What it says is `sweeps/report/`'s. A report that cannot be written in between is said and does not
-end a comparison; the last one raises.
+end a comparison, whatever the reason: hours of training must not be lost to a defect of the page.
+The last one raises.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -23,9 +25,13 @@ from sweeps.reporting import say_report
 Write = Callable[[Sequence[Method], Path], Report]
 
 
-def gathered(methods: Sequence[Method], folder: Path) -> Report:
-    """Make the report of these methods and write it into the folder."""
-    report = gather(methods)
+def gathered(methods: Sequence[Method], folder: Path, command: str = "") -> Report:
+    """Make the report of these methods and write it into the folder.
+
+    Args:
+        command: the `sweep compare` that it is the report of.
+    """
+    report = gather(methods, command=command)
     write_report(report, folder)
     return report
 
@@ -36,7 +42,7 @@ class Reporting:
     Args:
         given: studies that are only read; they come after those that are run.
         output: the report's folder.
-        write: makes and writes it.
+        write: makes and writes it; None: `gathered`.
 
     Raises:
         UsageError: the folder holds something else.
@@ -49,13 +55,13 @@ class Reporting:
         storage: Path,
         given: Sequence[StudyResult],
         output: Path,
-        write: Write = gathered,
+        write: Write | None = None,
     ) -> None:
         self._surface = surface
         self._labels = manifest.labels(storage)
         self._given = given
         self._output = output
-        self._write = write
+        self._write = write or functools.partial(gathered, command=manifest.command)
         refuse_foreign(output)
 
     def so_far(self, studies: Sequence[StudyResult]) -> None:
@@ -66,6 +72,12 @@ class Reporting:
             raise
         except SweepError as error:
             self._surface.say(f"the report is not written yet: {error}", style="yellow")
+        except Exception as error:
+            self._surface.say(
+                "the report is not written yet, for a defect in sweep"
+                f" ({type(error).__name__}: {error}); the comparison goes on.",
+                style="yellow",
+            )
 
     def last(self, studies: Sequence[StudyResult]) -> Report | None:
         """Write it and say its verdict; None when no study can be read.

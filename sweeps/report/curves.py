@@ -6,8 +6,8 @@ costs its size times its epochs. Trials beside the search (control, finalists, r
 accounted apart. Epochs and device seconds are those of whole intervals between evaluations: what
 a failure cut off in mid-interval stands in no report, and shows in the wall time alone.
 
-Wall seconds are those that the study ran, without the pauses between its sittings, up to the last
-event of its search.
+Wall seconds are those that the search ran (`budgets.timed`, which its limit goes by too): without
+the pauses between its sittings, and without what is trained or evaluated beside it alone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestrator.events import Reported, StudyResumed, TrialExtended, TrialProposed
+from orchestrator.budgets import timed
+from orchestrator.events import Reported, TrialExtended, TrialProposed
 from orchestrator.results import StudyResult
 from sweeps.report.model import Band
 from sweeps.report.repetition import Cost, Device, Point
@@ -58,16 +59,10 @@ def account(study: StudyResult) -> Account:
     width: dict[str, float] = {}
     searching = {trial for trial, record in records.items() if record.in_search}
     curve: list[Point] = []
-    spent_epochs = spent_s = wall_s = searched_s = 0.0
+    spent_epochs = spent_s = wall_s = 0.0
     best: float | None = None
-    before: float | None = None
-    for entry in study.contents.entries:
+    for entry, wall_s in timed(study.contents.entries):
         event = entry.event
-        if before is not None and not isinstance(event, StudyResumed):
-            wall_s += max(0.0, entry.time - before)
-        before = entry.time
-        if getattr(event, "trial", None) in searching:
-            searched_s = wall_s
         if isinstance(event, TrialProposed | TrialExtended):
             width[event.trial] = event.epochs / event.boundaries
         elif isinstance(event, Reported):
@@ -81,7 +76,7 @@ def account(study: StudyResult) -> Account:
                     best = event.value
                     curve.append(Point(spent_epochs, spent_s, wall_s, best))
     if best is not None:
-        curve.append(Point(spent_epochs, spent_s, searched_s, best))
+        curve.append(Point(spent_epochs, spent_s, wall_s, best))
     price = study.spec.budget.usd_per_gpu_hour if device == "gpu" else None
     origins = {record.origin for record in records.values() if not record.in_search}
     beside = {
@@ -93,7 +88,7 @@ def account(study: StudyResult) -> Account:
         )
         for origin in sorted(origins)
     }
-    search = _cost(spent_epochs, spent_s, device, price, wall_s=searched_s)
+    search = _cost(spent_epochs, spent_s, device, price, wall_s=wall_s)
     return Account(tuple(curve), search, beside, epochs, device_s)
 
 

@@ -2,7 +2,8 @@
 
 `report.json` holds the report; the other files are made from it. A report may be written again
 over an older one, because it can be made again; a folder that holds anything else is refused.
-Every file appears whole, `report.json` last.
+Every file appears whole, and `report.json` first, because a report's folder is known by it: one
+that a kill left with some of its files is a report's all the same, and is written again.
 """
 
 from __future__ import annotations
@@ -39,11 +40,11 @@ def report_json(report: Report) -> str:
 
 
 FILES: dict[str, Callable[[Report, Path], None]] = {
+    DATA: _text(report_json),
     "report.html": _text(html),
     "report.md": _text(markdown),
     "trials.csv": _text(trials_csv),
     "trials.parquet": write_parquet,
-    DATA: _text(report_json),
 }
 """Every file of a report, and what writes it, in the order in which they are put into place."""
 
@@ -64,6 +65,8 @@ def write_report(report: Report, folder: Path) -> list[Path]:
     refuse_foreign(folder)
     unfinished = folder.with_name(f".{folder.name}.unfinished-{os.getpid()}")
     try:
+        if unfinished.exists():  # of a process that was killed and had this one's number
+            shutil.rmtree(unfinished)
         unfinished.mkdir(parents=True)
         for name, write in FILES.items():
             write(report, unfinished / name)

@@ -21,14 +21,16 @@ from sweeps.report.comparing import pairs_of, repetition_notes, task_notes
 from sweeps.report.curves import Account, account, band, total
 from sweeps.report.finals import final_rows
 from sweeps.report.importance import importance
+from sweeps.report.machines import machine_notes
 from sweeps.report.methods import Method as Studies
 from sweeps.report.methods import unique_names
-from sweeps.report.model import AXES, Method, Metric, Report, TrialRow
+from sweeps.report.model import AXES, Method, Metric, Note, Report, TrialRow
 from sweeps.report.notes import gravest_first, notes
 from sweeps.report.repetition import Counts, Repetition
 from sweeps.report.repetitions import repetition
 from sweeps.report.reproduction import reproduction
 from sweeps.report.seeds import values_by_seed
+from sweeps.report.settings import setting_notes
 from sweeps.report.statistics import summary
 from sweeps.report.storable import storable
 from sweeps.report.verdict import verdict
@@ -43,7 +45,11 @@ class ReportRefused(SweepError):
 
 
 def gather(
-    methods: Sequence[Studies], *, title: str | None = None, generated: datetime | None = None
+    methods: Sequence[Studies],
+    *,
+    title: str | None = None,
+    generated: datetime | None = None,
+    command: str = "",
 ) -> Report:
     """Make the report.
 
@@ -51,6 +57,7 @@ def gather(
         methods: what `grouped` gave; one study at least.
         title: of the document; None: from the methods and the metric.
         generated: when; None: now.
+        command: the `sweep compare` that runs these studies; empty: they are no comparison.
 
     Raises:
         ReportRefused: no studies, or studies of different metrics or goals.
@@ -78,7 +85,12 @@ def gather(
         device=cost.device,
         verdict=verdict(told, pairs, metric),
         notes=gravest_first(
-            (*task_notes(methods), *repetition_notes(methods, names), *notes(told, final))
+            [
+                *task_notes(methods),
+                *repetition_notes(methods, names),
+                *notes(told, final),
+                *_circumstances(methods, names),
+            ]
         ),
         methods=tuple(told),
         final=final,
@@ -91,7 +103,17 @@ def gather(
             for method in methods
             for study in method.studies
         ),
+        command=command,
     )
+
+
+def _circumstances(methods: Sequence[Studies], names: Mapping[Path, str]) -> list[Note]:
+    """What differs between the methods, or the machines, and was not searched."""
+    told = setting_notes([(method.label, method.studies[0].spec) for method in methods])
+    return [
+        *(Note(severity="warn", text=f"{text}.") for text in told),
+        *machine_notes(methods, names),
+    ]
 
 
 def _metric(methods: Sequence[Studies]) -> Metric:

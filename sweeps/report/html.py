@@ -43,11 +43,12 @@ def html(report: Report) -> str:
             "method": method,
             "figures": list(figures_of(report, index, numbers)),
             "selected": page_tables.selected(method),
-            "beside": page_tables.beside(method),
+            "retrained": page_tables.retrained(method),
             "index": index,
         }
         for index, method in enumerate(report.methods)
     ]
+    failures_of = sum(r.failures_of for m in report.methods for r in m.repetitions)
     style, script = _source("style.css"), _source("script.js")
     trials = page_tables.trials(report, order)
     return (
@@ -66,7 +67,8 @@ def html(report: Report) -> str:
             differences=illustrations.differences(report),
             methods=methods,
             failures=failed[:MOST_FAILURES],
-            failures_of=sum(m.counts.failed for m in report.methods),
+            failures_of=failures_of,
+            failures_beside=failures_of - sum(m.counts.failed for m in report.methods),
             trials=trials,
             more=_data({"rows": trials.more}) if trials.more else None,
         )

@@ -245,7 +245,8 @@ def _shown_population(metric: Metric, method: Method) -> tuple[Repetition, Linea
 def _lineage(
     method: Method, index: int, shown: Repetition, population: Lineage, numbers: Mapping[str, int]
 ) -> Figure:
-    selected = shown.selected
+    end = population.winner[-1] if population.winner else None
+    what = "crowned schedule" if population.crowned else "selected model"
     drawing = figures.lineage(
         f"m{index}-lineage",
         f"Lineage of {shown.study}",
@@ -254,12 +255,12 @@ def _lineage(
         method=index,
         numbers=numbers,
         study=shown.study,
-        best=(selected.trial, selected.epoch) if selected else None,
+        best=(end.trial, end.end_epoch) if end else None,
     )
     css = figures.look(index)
     keys = (
-        Key(figures.sample(f"{css} line solid winner"), "ancestry of the selected model"),
-        Key(figures.swatch(index, "marker"), "selected"),
+        Key(figures.sample(f"{css} line solid winner"), f"ancestry of the {what}"),
+        Key(figures.swatch(index, "marker"), what.split()[0]),
         Key(figures.sample("others-strong", "M1 8H24"), "member"),
         Key(
             figures.sample("others-strong arrow", "M4 2C17 2 17 2 17 9M17 14l-4-6h8z"),
@@ -286,12 +287,13 @@ def _lineage(
 def _schedule(
     method: Method, index: int, shown: Repetition, population: Lineage, numbers: Mapping[str, int]
 ) -> Figure:
+    what = "crowned schedule" if population.crowned else "selected model"
     panels = [
         Panel(
             figures.schedule(
                 f"m{index}-schedule-{i}",
                 f"{axis.label} over training in {shown.study}",
-                f"Steps of {axis.label} along the line of descent of the selected model.",
+                f"Steps of {axis.label} along the line of descent of the {what}.",
                 axis,
                 population,
                 method=index,
@@ -314,7 +316,7 @@ def _schedule(
     headings = (">from epoch", ">to", "member", *(f">{a.label}" for a in method.space))
     shown_rows, note = some(rows, MOST_ROWS, REST)
     keys = (
-        Key(figures.sample(f"{figures.look(index)} line solid"), "the selected model"),
+        Key(figures.sample(f"{figures.look(index)} line solid"), f"the {what}"),
         Key(figures.sample("others"), "all members"),
     )
     return Figure(

@@ -2,15 +2,17 @@
 
 Draws nothing. A member is told as the stretches between its exploits, each under one
 configuration; the winner as the stretches of its ancestry, which are the schedule of every
-hyperparameter over training. A large population keeps the lanes that matter: the winner's
-ancestors and the best members.
+hyperparameter over training. Once finalists are through, the winner is the member whose schedule
+is crowned: that is what was selected, whoever had the best value in the search. A large population
+keeps the lanes that matter: the winner's ancestors and the best members.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from orchestrator.ancestry import ancestry
+from orchestrator.ancestry import ancestry, schedule_of
+from orchestrator.crowning import Crowned, course_of
 from orchestrator.results import StudyResult
 from orchestrator.state import StudyState, TrialRecord
 from sweeps.report.repetition import At, Config, Exploit, Lineage, Member, Stretch
@@ -25,8 +27,9 @@ def lineage(study: StudyResult) -> Lineage:
     """Tell a population's lineage; empty before its first member is proposed."""
     state = study.state
     members = [record for record in state.trials.values() if record.in_search]
-    best = state.best
-    winner = () if best is None else tuple(_winner(state, best.trial, best.boundary))
+    crown = state.crowned
+    end = _end(state, crown)
+    winner = () if end is None else tuple(_winner(state, *end))
     kept = _kept(state, members, {stretch.trial for stretch in winner})
     exploits = [_exploit(state, step) for step in _copies(members)]
     return Lineage(
@@ -35,7 +38,30 @@ def lineage(study: StudyResult) -> Lineage:
         winner=winner,
         of_members=len(members),
         of_exploits=len(exploits),
+        crowned=crown is not None,
     )
+
+
+def _end(state: StudyState, crown: Crowned | None) -> tuple[str, int] | None:
+    """The member and boundary whose checkpoint is the winner's; None: there is none.
+
+    Of a crowned schedule: the best checkpoint that it led to in the search.
+    """
+    best = state.best
+    if crown is None:
+        return None if best is None else (best.trial, best.boundary)
+    source, run = state.trials.get(crown.repeats), state.trials[crown.best.trial]
+    if source is None:
+        return None
+    course = course_of(run.first_config, run.schedule)
+    sign = 1.0 if state.goal == "maximize" else -1.0
+    led = [
+        (sign * report.value, -boundary)
+        for boundary, report in source.reports.items()
+        if report.value is not None
+        and course_of(*schedule_of(state, source.id, boundary)) == course
+    ]
+    return (source.id, -max(led)[1]) if led else None
 
 
 def _kept(

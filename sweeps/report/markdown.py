@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sweeps.report import beside
 from sweeps.report.markdown_methods import method_parts
 from sweeps.report.markdown_text import cost_cells, fenced, interval, plain, table
 from sweeps.report.model import AXES, Band, Pair, Report
@@ -44,6 +45,8 @@ def _budget(report: Report) -> Iterator[str]:
     yield "## Budget"
     yield plain(report.captions["budget"])
     device = report.device.upper()
+    apart = {m.label: beside.cost_words(m) for m in report.methods}
+    shown = any(apart.values())
     yield table(
         (
             "method",
@@ -57,6 +60,7 @@ def _budget(report: Report) -> Iterator[str]:
             f">{device} seconds",
             ">wall time",
             ">cost",
+            *([beside.HEADING] if shown else []),
         ),
         (
             (
@@ -73,10 +77,12 @@ def _budget(report: Report) -> Iterator[str]:
                     )
                 ),
                 *cost_cells(m.cost),
+                *([apart[m.label] or "-"] if shown else []),
             )
             for m in report.methods
         ),
     )
+    yield beside.NOTE if shown else ""
 
 
 def _best_so_far(report: Report) -> Iterator[str]:
@@ -156,10 +162,12 @@ def _failures(report: Report) -> Iterator[str]:
     told = [(r, f) for m in report.methods for r in m.repetitions for f in r.failures]
     if not told:
         return
+    apart = beside.kinds(report.trials)
     yield "## Failures"
     for repetition, failure in told:
         name = f"{repetition.study}/{failure.trial}"
-        yield f"**{plain(name)}** ({plain(failure.kind)}): {plain(failure.message)}"
+        kind = f"{failure.kind}, {apart[name]}" if name in apart else failure.kind
+        yield f"**{plain(name)}** ({plain(kind)}): {plain(failure.message)}"
         yield plain(_config(failure.config))
         yield fenced(failure.log) if failure.log.strip() else ""
 
@@ -171,6 +179,10 @@ def _config(config: Config) -> str:
 def _reproduction(report: Report) -> Iterator[str]:
     """The commands in one block; facts and files once for all studies that share them."""
     yield "## How to reproduce"
+    if report.command:
+        yield "All of it, as one comparison; each method's sweep file stands below:"
+        yield fenced(report.command, "sh")
+        yield "Or study by study:"
     yield fenced("\n".join(r.command for r in report.reproduction), "sh")
     yield table(
         ("study", ">seed", "begun", "set on resume"),

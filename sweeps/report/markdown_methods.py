@@ -107,26 +107,25 @@ def _finalists(study: str, finalists: Sequence[Finalist], cost: Cost | None) -> 
 
 
 def _replays(repetition: Repetition) -> Iterator[str]:
-    """Each replay under the search's own winner, which it repeats."""
+    """Each trial of the search that was replayed, and its replays."""
     if not repetition.replays:
         return
     beside = _beside(repetition.replay_cost)
-    yield f"The winner's schedule of {plain(repetition.study)}, trained alone{beside}:"
+    yield f"Schedules of {plain(repetition.study)}, each trained alone{beside}:"
+    runs = [
+        *((run, f"{run.trial} (original)") for run in repetition.replayed),
+        *((run, f"{run.trial}, of {run.repeats}") for run in repetition.replays),
+    ]
     rows = [
         (
-            r.trial,
-            "the study's" if r.seed is None else str(r.seed),
-            r.state,
-            figure(r.value),
-            figure(None if r.test is None else r.test.value),
+            name,
+            "the study's" if run.seed is None else str(run.seed),
+            run.state,
+            figure(run.value),
+            figure(None if run.test is None else run.test.value),
         )
-        for r in repetition.replays
+        for run, name in runs
     ]
-    chosen = repetition.selected
-    if chosen is not None and chosen.trial == repetition.replay_of:
-        test = None if chosen.test is None else chosen.test.value
-        original = (f"{chosen.trial} (original)", "the study's", "")
-        rows.insert(0, (*original, figure(chosen.value), figure(test)))
     yield table(("trial", ">seed", "state", ">validation", ">test"), rows)
 
 

@@ -320,7 +320,8 @@ class Report:
 
     captions: best_so_far.epochs, best_so_far.device_s, best_so_far.wall_s, final, pairwise,
     budget; whole sentences, there when the part is. generated: ISO 8601, UTC. thinned: one
-    sentence for each thing that figures leave out; the trials list is always whole.
+    sentence for each thing that figures leave out; the trials list is always whole. command: the
+    `sweep compare` that runs all of it; empty when it was not one comparison.
     """
 
     title: str
@@ -337,6 +338,7 @@ class Report:
     thinned: tuple[str, ...]
     trials: tuple[TrialRow, ...]
     reproduction: tuple[Reproduction, ...]
+    command: str = ""
     version: int = VERSION
 
 

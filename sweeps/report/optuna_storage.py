@@ -5,6 +5,9 @@ every trial of the search with its configuration, its value at each boundary, an
 no field for as user attributes. Trials beside the search are left out: they are no candidates,
 and a dashboard would take them for some.
 
+The database is made in memory, where Optuna does not wait for a disk at every value, copied beside
+its place and put there: whole or not at all.
+
 States: finished is COMPLETE, stopped early PRUNED, failed FAIL; a trial without an end is RUNNING
 or WAITING. A value that was not finite is NaN among the intermediate values, as Optuna has it,
 and never the trial's own: a finished trial without a finite value is FAIL, Optuna's own rule.
@@ -12,8 +15,9 @@ and never the trial's own: a finished trial without a finite value is FAIL, Optu
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import contextlib
+import os
+import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -58,24 +62,36 @@ def write_optuna(methods: Sequence[Method], file: Path) -> list[str]:
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        # Made in a folder whose path holds nothing that an address would have to escape.
-        with tempfile.TemporaryDirectory(prefix="sweep-optuna-") as folder:
-            made = Path(folder) / "optuna.db"
-            storage = optuna.storages.RDBStorage(f"sqlite:///{made}")
-            for method in methods:
-                for study in method.studies:
-                    _add_study(storage, study, names[study.folder], method.label)
-            storage.remove_session()
-            storage.engine.dispose()
-            file.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(made, file)
-    except OSError as error:
-        raise UsageError(
-            f"{file} cannot be written: {error.strerror or error}.", mend="name another file."
-        ) from error
+        storage = optuna.storages.RDBStorage("sqlite:///:memory:")
+        for method in methods:
+            for study in method.studies:
+                _add_study(storage, study, names[study.folder], method.label)
+        storage.remove_session()
+        _copy(storage.engine, file)
+        storage.engine.dispose()
+    except (OSError, sqlite3.Error) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"{file} cannot be written: {why}.", mend="name another file.") from error
     finally:
         optuna.logging.set_verbosity(verbosity)
     return list(names.values())
+
+
+def _copy(engine: Any, file: Path) -> None:
+    """Write a database that is in memory into a new file."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_name(f".{file.name}.unfinished-{os.getpid()}")
+    unfinished.unlink(missing_ok=True)
+    try:
+        with (
+            contextlib.closing(engine.raw_connection()) as there,
+            contextlib.closing(sqlite3.connect(unfinished)) as target,
+        ):
+            there.driver_connection.backup(target)
+        refuse_existing(file)
+        unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def refuse_existing(file: Path) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from search_spaces.domains import is_number
-from sweeps.report import figures
+from sweeps.report import beside, figures
 from sweeps.report.model import (
     Config,
     Evaluation,
@@ -55,6 +55,8 @@ def budget(report: Report) -> Table:
     headings = ["method", ">repetitions", ">trials", ">finished", ">stopped early", ">failed"]
     headings += [">not ended"] if unended else []
     headings += [">epochs", f">{device}", ">wall time", *([">cost"] if priced else [])]
+    apart = {m.label: beside.cost_words(m) for m in report.methods}
+    headings += [beside.HEADING] if any(apart.values()) else []
     rows: list[tuple[Cell, ...]] = []
     for index, m in enumerate(report.methods):
         c = m.counts
@@ -65,8 +67,10 @@ def budget(report: Report) -> Table:
         row.append(duration(m.cost.wall_s))
         if priced:
             row.append(_NONE if m.cost.usd is None else f"${m.cost.usd:,.2f}")
+        row += [apart[m.label] or _NONE] if any(apart.values()) else []
         rows.append(tuple(row))
-    return Table("What each search cost", tuple(headings), tuple(rows))
+    note = beside.NOTE if any(apart.values()) else ""
+    return Table("What each search cost", tuple(headings), tuple(rows), note)
 
 
 def named(index: int, label: str) -> Markup:
@@ -123,15 +127,18 @@ def selected(method: Method) -> Table:
             cells += [_looked(chosen), *(_setting(chosen.config, name) for name in names)]
         rows.append(tuple(cells))
     headings = ("study", ">seed", "status", "trial", ">epoch", ">validation", ">test")
-    note = (
+    schedule = (
         "The configuration in force when the selected checkpoint was made; what led there is"
         " the schedule below."
     )
+    looks = [r.selected.second_look or r.selected.test for r in method.repetitions if r.selected]
+    notes = [schedule] if method.kind == "pbt" and rows else []
+    notes += [text] if (text := _examples(looks)) else []
     return Table(
         f"What each repetition of {method.label} selected",
         (*headings, *(f">{axis.label}" for axis in method.space)),
         tuple(rows),
-        note if method.kind == "pbt" and rows else "",
+        " ".join(notes),
     )
 
 
@@ -154,21 +161,39 @@ def _looked(chosen: Selected) -> str:
     return f"{_test(chosen.second_look)} (second look)"
 
 
+def _examples(looks: Iterable[Evaluation | None]) -> str:
+    """On how many examples these looks were, and what stands behind `\u00b1`."""
+    there = [look for look in looks if look is not None]
+    if not there:
+        return ""
+    low, high = min(look.rows for look in there), max(look.rows for look in there)
+    on = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    if all(look.standard_error is None for look in there):
+        return f"Test: {on} examples."
+    return f"Test: {on} examples; \u00b1 is one standard error of a value on so many."
+
+
 def _setting(config: Config, name: str) -> str:
     return setting(config[name]) if name in config else _NONE
 
 
-def beside(method: Method) -> Table | None:
-    """Trials trained beside the search: finalists and replays; None when there are none."""
+def retrained(method: Method) -> Table | None:
+    """Finalists and replays with what they repeat; None when there are none."""
     rows: list[tuple[Cell, ...]] = []
+    looks: list[Evaluation | None] = []
     for r in method.repetitions:
         for finalist in r.finalists:
             crowned = ", crowned" if finalist.crowned else ""
             what = f"finalist of {finalist.repeats}{crowned}"
             rows += [_retrained(r.study, what, finalist.found, run) for run in finalist.runs]
-        original = r.selected.value if r.selected else None
-        what = f"replay of {r.replay_of}"
-        rows += [_retrained(r.study, what, original, run) for run in r.replays]
+            looks += [run.test for run in finalist.runs]
+        found = {run.trial: run.value for run in r.replayed}
+        rows += [_retrained(r.study, "replayed below", run.value, run) for run in r.replayed]
+        rows += [
+            _retrained(r.study, f"replay of {run.repeats}", found.get(run.repeats or ""), run)
+            for run in r.replays
+        ]
+        looks += [run.test for run in (*r.replayed, *r.replays)]
     if not rows:
         return None
     headings = (
@@ -182,11 +207,12 @@ def beside(method: Method) -> Table | None:
         ">test",
     )
     name = f"Trained again beside the search of {method.label}"
-    return Table(name, headings, tuple(rows), "Not counted in the budget of the search.")
+    note = " ".join(["Not counted in the budget of the search.", _examples(looks)]).strip()
+    return Table(name, headings, tuple(rows), note)
 
 
 def _retrained(study: str, what: str, before: float | None, run: Retrained) -> tuple[Cell, ...]:
-    seed = _NONE if run.seed is None else str(run.seed)
+    seed = "the study's" if run.seed is None else str(run.seed)
     reached = (value_text(run.value), _test(run.test))
     return (study, what, value_text(before), run.trial, seed, run.state, *reached)
 
@@ -261,10 +287,15 @@ def _left_out(n: int) -> str:
 
 
 def failures(report: Report) -> list[tuple[str, str, str, str, str]]:
-    """Study and trial, class, message, configuration and the log's end of each failed trial."""
-    return [
-        (f"{r.study}/{f.trial}", f.kind, f.message, config_text(f.config), f.log)
-        for m in report.methods
-        for r in m.repetitions
-        for f in r.failures
-    ]
+    """Study and trial, class, message, configuration and the log's end of each failed trial.
+
+    The class also says when the trial stands beside the search.
+    """
+    apart = beside.kinds(report.trials)
+    told = []
+    for r in (r for m in report.methods for r in m.repetitions):
+        for f in r.failures:
+            key = f"{r.study}/{f.trial}"
+            kind = f"{f.kind} ({apart[key]})" if key in apart else f.kind
+            told.append((key, kind, f.message, config_text(f.config), f.log))
+    return told

@@ -122,7 +122,10 @@ class DefaultRun:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Retrained:
-    """A configuration or schedule trained once more from scratch on another seed."""
+    """A configuration or schedule trained once more from scratch on another seed.
+
+    repeats: the trial whose it is; None for an original of the search, told beside its replays.
+    """
 
     trial: str
     seed: int | None
@@ -130,6 +133,7 @@ class Retrained:
     value: float | None
     epoch: float | None
     test: Evaluation | None = None
+    repeats: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -183,6 +187,9 @@ class Member:
 class Lineage:
     """Who descends from whom. winner: the ancestry of the selected checkpoint, from scratch on.
 
+    crowned: whether that is the schedule that finalists crowned, rather than the one that had the
+    best value in the search.
+
     Its stretches are the schedule of each hyperparameter: stretch.config[name] holds from
     start_epoch to end_epoch. Empty while nothing is selected. `of`: members and exploits
     before any were left out for size.
@@ -193,6 +200,7 @@ class Lineage:
     winner: tuple[Stretch, ...]
     of_members: int = 0
     of_exploits: int = 0
+    crowned: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -212,7 +220,8 @@ class Repetition:
 
     status: running, interrupted, stopped, finished or failed. curve: best so far of the search,
     ascending in cost, one point for each improvement and one for its end; `curve_of` points
-    before thinning. cost: of the search alone; what stands beside it has its own.
+    before thinning. cost: of the search alone; what stands beside it has its own. replayed: the
+    trials of the search that replays repeat, each once. failures: also of trials beside the search.
     """
 
     study: str
@@ -231,7 +240,7 @@ class Repetition:
     finalists: tuple[Finalist, ...] = ()
     finalists_cost: Cost | None = None
     replays: tuple[Retrained, ...] = ()
-    replay_of: str | None = None
+    replayed: tuple[Retrained, ...] = ()
     replay_cost: Cost | None = None
     lineage: Lineage | None = None
     failures: tuple[Failure, ...] = ()

@@ -51,6 +51,7 @@ def repetition(
     state = study.state
     failed = state.with_state("failed")
     replays = [r for r in state.trials.values() if r.origin == "replay"]
+    originals = dict.fromkeys(r.repeats or "" for r in replays)
     return Repetition(
         study=name,
         seed=study.spec.seed,
@@ -68,7 +69,7 @@ def repetition(
         finalists=_finalists(study),
         finalists_cost=spent.beside.get("finalist"),
         replays=tuple(_retrained(study, r) for r in replays),
-        replay_of=next((r.repeats for r in replays), None),
+        replayed=tuple(_retrained(study, state.trials[t]) for t in originals if t in state.trials),
         replay_cost=spent.beside.get("replay"),
         lineage=lineage(study) if state.method == "pbt" else None,
         failures=tuple(_failure(r) for r in failed[:MOST_FAILURES]),
@@ -171,6 +172,7 @@ def _retrained(study: StudyResult, record: TrialRecord) -> Retrained:
         value=None if best is None else best.value,
         epoch=None if best is None else epoch_at(record, best.boundary),
         test=None if best is None else _first_look(study, best.checkpoint),
+        repeats=record.repeats,
     )
 
 

@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestrator.errors import DiskFull, Interrupted, StudyTaken, StudyUnreadable
+from orchestrator.events import TrialInterrupted
 from orchestrator.journal import JOURNAL
 from orchestrator.lock import StudyLock
 from orchestrator.results import list_studies, read_study
@@ -21,12 +22,15 @@ from search_spaces import SpecError
 from sweeps.cli import app
 from sweeps.comparing.compare import Asked, compare
 from sweeps.comparing.manifest import MANIFEST, read_manifest
+from sweeps.comparing.view import spent
 from sweeps.console import Surface
-from sweeps.report.methods import Method
+from sweeps.report.gather import gather
+from sweeps.report.methods import Method, grouped
 from sweeps.report.model import Metric, Report, Verdict
 from sweeps.studies import UsageError
 from tests.comparing.files import WritesStudies, broken, write_file
-from tests.sweeps.studies import random_study, spec, write_study
+from tests.sweeps.reported import result, trial
+from tests.sweeps.studies import random_study, reached, spec, started, write_study
 
 REPORT = Report(
     title="t",
@@ -73,6 +77,10 @@ class Place:
         """In the report's place."""
         self.reports.append([(method.label, len(method.studies)) for method in methods])
         return REPORT
+
+    def told_so_far(self) -> str:
+        """What was printed since it was last asked."""
+        return self._capsys.readouterr().out
 
     def studies(self) -> dict[str, int]:
         """Name -> seed of every study there."""
@@ -239,7 +247,7 @@ def test_training_arguments_that_differ_are_a_note(place: Place) -> None:
 def test_finalists_of_one_of_them_are_a_note(place: Place) -> None:
     other = place.file("bayes", finalists={"top_k": 1, "seeds": 2})
     assert place.compare(place.file("grid"), other, repetitions=1) == 0
-    assert "note: finalists is null in " in place.said
+    assert "note: finalists: none in " in place.said
     assert "what is selected rests on unequal training" in place.said
 
 
@@ -440,6 +448,67 @@ def test_a_report_that_cannot_be_written_yet_does_not_end_the_comparison(place: 
     assert compare(Surface(plain=True), asked, lambda ray: place.runner, refuses_the_first) == 0
 
 
+def test_a_defect_in_the_report_does_not_end_a_comparison_that_still_runs(place: Place) -> None:
+    def breaks_on_the_first(methods: Sequence[Method], folder: Path) -> Report:
+        if len(methods) == 1:
+            raise ZeroDivisionError("a mean of nothing")
+        return REPORT
+
+    files = (place.file("grid"), place.file("bayes"))
+    asked = Asked(files, storage=place.storage, name="toy", repetitions=1)
+    assert compare(Surface(plain=True), asked, lambda ray: place.runner, breaks_on_the_first) == 0
+    assert "a defect in sweep (ZeroDivisionError: a mean of nothing)" in place.told_so_far()
+    assert [name for _, name in place.runner.told] == ["toy-grid-r1", "toy-bayes-r1"]
+
+
+def test_a_defect_in_the_last_report_is_told_as_one(place: Place) -> None:
+    def breaks(methods: Sequence[Method], folder: Path) -> Report:
+        raise ZeroDivisionError
+
+    asked = Asked((place.file("grid"),), storage=place.storage, repetitions=1)
+    with pytest.raises(ZeroDivisionError):
+        compare(Surface(plain=True), asked, lambda ray: place.runner, breaks)
+
+
+def test_the_report_gives_the_command_of_the_comparison_without_places(place: Place) -> None:
+    files = tuple(place.file(m) for m in ("grid", "bayes"))
+    options = {"storage": place.storage, "name": "toy", "repetitions": 2, "budget_epochs": 8.0}
+    asked = Asked(files, overrides=("task.max_length=24",), **options)  # type: ignore[arg-type]
+    assert compare(Surface(plain=True), asked, lambda ray: place.runner) == 0
+    command = (
+        "sweep compare grid.yaml bayes.yaml --seeds 5,6 --budget-epochs 8 --name toy"
+        " --set task.max_length=24"
+    )
+    folder = place.storage / "toy" / "report"
+    assert json.loads((folder / "report.json").read_text())["command"] == command
+    for page in ("report.html", "report.md"):
+        text = (folder / page).read_text()
+        assert command in text and str(place.folder) not in text
+    studies = [f"toy-{m}-r{n}" for m in ("grid", "bayes") for n in (1, 2)]
+    for named, expected in ((studies, command), (studies[:3], "")):
+        output = place.folder / f"again-{len(named)}"
+        words = ["report", *named, "--storage", str(place.storage), "--output", str(output)]
+        answer = CliRunner().invoke(app, words)
+        assert answer.exit_code == 0, answer.output
+        assert json.loads((output / "report.json").read_text())["command"] == expected
+
+
+def test_files_of_one_name_keep_their_folders_in_the_command(place: Place) -> None:
+    asked = Asked(("a/x.yaml", "b/x.yaml", "old"), control=True)
+    assert asked.reproduced("c", (1, 2)) == (
+        "sweep compare a/x.yaml b/x.yaml old --seeds 1,2 --name c --control"
+    )
+    assert Asked(("studies/old",)).reproduced("c", ()) == "sweep compare old --name c"
+
+
+def test_settings_that_differ_reach_the_report(place: Place) -> None:
+    other = place.file("bayes", training_arguments={"warmup_steps": 3})
+    asked = Asked((place.file("grid"), other), storage=place.storage, name="toy", repetitions=1)
+    assert compare(Surface(plain=True), asked, lambda ray: place.runner) == 0
+    data = json.loads((place.storage / "toy" / "report" / "report.json").read_text())
+    assert any(note["text"].startswith("warmup_steps is ") for note in data["notes"])
+
+
 def test_an_output_that_holds_something_else_is_refused_before_anything_runs(
     place: Place,
 ) -> None:
@@ -493,6 +562,14 @@ def test_studies_alone_are_only_read(place: Place) -> None:
     assert "2 studies that are there" in place.said
     assert place.runner.told == []
     assert before == {f.name: (f / JOURNAL).read_bytes() for f in list_studies(place.storage)}
+
+
+def test_epochs_trained_again_after_a_crash_are_counted_as_the_report_counts_them() -> None:
+    sweep = spec()
+    events = [started(sweep), *trial(0, [0.5], ends="", boundaries=2)]
+    events += [TrialInterrupted(trial="0000", failure="infrastructure", message="lost")]
+    study = result(sweep, [*events, *reached(0, 1, 0.6), *reached(0, 2, 0.7)])
+    assert spent(study).epochs == gather(grouped([study])).methods[0].cost.epochs == 3
 
 
 def test_json_gives_one_object_with_every_study(place: Place) -> None:

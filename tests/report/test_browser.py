@@ -175,6 +175,23 @@ def test_no_two_labels_of_a_figure_overlap(opened, typical, width):
     assert overlapping == []
 
 
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_printed_report_shows_every_cost_on_white_paper(opened, typical, scripts):
+    page = opened(typical, scheme="dark", width=800, scripts=scripts).page
+    page.emulate_media(media="print")
+    assert page.locator("#best-so-far .plot:visible").count() == 3
+    assert page.locator("#best-so-far .says:visible").count() == 3
+    for part in ("nav", ".skip", ".filters", "fieldset.choice", "#chosen"):
+        assert not page.locator(part).first.is_visible(), part
+    style = "getComputedStyle(document.body)"
+    assert page.evaluate(f"[{style}.backgroundColor, {style}.color]") == [
+        "rgb(255, 255, 255)",
+        "rgb(0, 0, 0)",
+    ]
+    wide, paper = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert wide <= paper
+
+
 def rows(page: Any) -> list[str]:
     return page.locator("#trial-table tbody tr th").all_inner_texts()
 

@@ -142,6 +142,33 @@ def test_without_a_test_split_nothing_is_said_to_be_judged_on_one():
     assert "judged on test" not in page and "</svg>test</li>" not in page
 
 
+def test_a_test_value_says_on_how_many_examples_and_what_stands_behind_its_error():
+    base = reports.report(methods=("grid", "pbt"), repetitions=2, trials=3)
+    told = "Test: 277 examples; \u00b1 is one standard error of a value on so many."
+    assert html(base).count(told) == 2
+    grid = base.methods[0]
+    first, second = grid.repetitions
+    look = dataclasses.replace(first.selected.test, rows=1200, standard_error=None)
+    more = dataclasses.replace(first, selected=dataclasses.replace(first.selected, test=look))
+    none = dataclasses.replace(second, selected=dataclasses.replace(second.selected, test=None))
+    for repetitions, words in (
+        ((more, second), "Test: 277 to 1,200 examples; \u00b1"),
+        ((more, none), "Test: 1,200 examples."),
+        ((none,), ""),
+    ):
+        note = page_tables.selected(dataclasses.replace(grid, repetitions=repetitions)).note
+        assert note.startswith(words) and bool(note) == bool(words)
+
+
+def test_the_command_of_a_comparison_stands_before_those_of_its_studies():
+    base = reports.report(methods=("grid",), repetitions=1, trials=2)
+    assert "as one comparison" not in html(base)
+    page = html(dataclasses.replace(base, command="sweep compare a.yaml b.yaml --seeds 1,2"))
+    section = page[page.index('<section id="reproduce"') :]
+    one, each = (section.index(f"sweep {word}") for word in ("compare a.yaml", "run grid.yaml"))
+    assert one < each
+
+
 @pytest.mark.parametrize(
     "report",
     [

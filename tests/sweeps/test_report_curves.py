@@ -17,7 +17,7 @@ from orchestrator.events import (
 )
 from sweeps.report.curves import MOST_POINTS, account, band, thinned
 from sweeps.report.repetition import Point
-from tests.sweeps.reported import result, trial
+from tests.sweeps.reported import looked_at, result, trial
 from tests.sweeps.studies import population_spec, population_study, reached, spec, started
 
 reports = st.lists(
@@ -113,8 +113,28 @@ def test_pauses_between_sittings_are_no_wall_time():
     first = [started(sweep), *trial(0, [0.5], ends="", boundaries=2)]
     events = [*first, StudyResumed(), *reached(0, 2, 0.7), StudyEnded(state="finished")]
     made = account(result(sweep, events, second=10.0))
-    assert made.search.wall_s == 10.0 * (len(events) - 1 - 2)
+    assert made.search.wall_s == 10.0 * (len(events) - 1 - 1)
     assert made.curve[-1].wall_s == made.search.wall_s
+
+
+def test_what_stands_beside_a_search_takes_none_of_its_wall_time():
+    inside = [started(spec()), *trial(0, [0.5, 0.6])]
+    finalist = trial(1, [0.9, 0.9], origin="finalist")
+    alone = 10.0 * (len(inside) - 1)
+    for beside in (finalist, [looked_at(0, 2, 0.5)], [*finalist, looked_at(0, 2, 0.5)]):
+        made = account(result(spec(), [*inside, *beside], second=10.0))
+        assert made.search.wall_s == made.curve[-1].wall_s == alone
+    more = trial(2, [0.7])
+    extended = [*inside, *finalist, StudyResumed(), *more]
+    made = account(result(spec(), extended, second=10.0))
+    assert made.search.wall_s == alone + 10.0 * len(more)
+
+
+def test_a_control_that_is_trained_while_no_trial_of_the_grid_is_takes_none_of_its_wall_time():
+    control = trial(0, [0.5, 0.6], origin="control")
+    of_grid = trial(1, [0.7, 0.8])
+    made = account(result(spec(), [started(spec()), *control, *of_grid], second=10.0))
+    assert made.search.wall_s == 10.0 * len(of_grid)
 
 
 def test_gpu_seconds_count_every_gpu_and_have_a_price():

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import errno
 import io
 import json
 import math
+import os
 import re
 import sqlite3
 from collections import Counter
 from html.parser import HTMLParser
+from pathlib import Path
 
 import optuna
 import pyarrow.parquet as pq
@@ -20,7 +23,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from orchestrator.events import StudyEnded, TrialEnded
-from sweeps.report.folder import FILES, write_report
+from sweeps.report.folder import FILES, refuse_foreign, write_report
 from sweeps.report.gather import gather
 from sweeps.report.html import html
 from sweeps.report.markdown import markdown
@@ -172,7 +175,7 @@ def test_a_report_is_its_five_files_and_json_gives_it_back(tmp_path):
     assert sorted(f.name for f in files) == sorted(FILES)
     assert sorted(p.name for p in (tmp_path / "new").iterdir()) == ["report"]
     assert sorted(p.name for p in (tmp_path / "new" / "report").iterdir()) == sorted(FILES)
-    assert from_json(json.loads(files[-1].read_text())) == report
+    assert from_json(json.loads((tmp_path / "new/report/report.json").read_text())) == report
 
 
 class Elements(HTMLParser):
@@ -192,14 +195,14 @@ class Elements(HTMLParser):
 @pytest.mark.parametrize("make", [failed_with, labelled])
 @pytest.mark.parametrize("text", HOSTILE)
 def test_every_file_can_be_written_and_the_page_has_no_new_element(tmp_path, make, text):
-    files = write_report(make(text), tmp_path / "r")
-    page = files[0].read_text()
+    write_report(make(text), tmp_path / "r")
+    page = (tmp_path / "r" / "report.html").read_text()
     found, plain = Elements(page), Elements(html(make("harmless")))
     assert found.tags == plain.tags
     assert found.attributes == plain.attributes
     assert not re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]", page)
-    json.loads(files[-1].read_text())
-    assert pq.read_table(files[3]).num_rows == len(make(text).trials)
+    json.loads((tmp_path / "r" / "report.json").read_text())
+    assert pq.read_table(tmp_path / "r" / "trials.parquet").num_rows == len(make(text).trials)
 
 
 def test_a_report_is_written_over_an_older_report_and_over_nothing_else(tmp_path):
@@ -210,6 +213,35 @@ def test_a_report_is_written_over_an_older_report_and_over_nothing_else(tmp_path
     with pytest.raises(UsageError, match=r"a report's; .* holds thesis\.tex"):
         write_report(report, tmp_path / "r")
     assert (tmp_path / "r" / "thesis.tex").read_text() == "years of work"
+
+
+class Killed(BaseException):
+    """Ends a writer in the middle of its work, as a kill does."""
+
+
+@pytest.mark.parametrize("placed", range(len(FILES)))
+def test_a_report_that_a_kill_left_half_in_place_is_written_again(tmp_path, monkeypatch, placed):
+    report = gather(grouped([many(3)]))
+    stale = tmp_path / f".r.unfinished-{os.getpid()}"
+    stale.mkdir()  # of an earlier process of this number
+    (stale / "report.html").write_text("half")
+    replace, done = Path.replace, []
+
+    def killed(self, target):
+        if len(done) == placed:
+            raise Killed
+        done.append(target)
+        return replace(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", killed)
+        with pytest.raises(Killed):
+            write_report(report, tmp_path / "r")
+    assert len(list((tmp_path / "r").iterdir())) == placed
+    refuse_foreign(tmp_path / "r")
+    write_report(report, tmp_path / "r")
+    assert [p.name for p in tmp_path.iterdir()] == ["r"]
+    assert sorted(p.name for p in (tmp_path / "r").iterdir()) == sorted(FILES)
 
 
 @pytest.mark.parametrize("data", ['{"generator": "another"}', "[]", "not JSON", None])
@@ -313,6 +345,19 @@ def test_optuna_holds_every_kind_of_domain(tmp_path):
     for found, config in zip(loaded(tmp_path / "o.db", "tiny").trials, configs, strict=True):
         assert found.params.pop("optim") == config.pop("optim")
         assert found.params == pytest.approx(config)
+
+
+def test_optunas_file_appears_whole_or_not_at_all(tmp_path, monkeypatch):
+    def full(self, target):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", full)
+        with pytest.raises(UsageError, match="No space left on device"):
+            write_optuna(grouped([many(3)]), tmp_path / "o.db")
+    assert list(tmp_path.iterdir()) == []
+    write_optuna(grouped([many(3)]), tmp_path / "o.db")
+    assert [p.name for p in tmp_path.iterdir()] == ["o.db"]
 
 
 def test_optunas_file_is_never_overwritten(tmp_path):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 from datetime import UTC, datetime
 
 import pytest
 
 from orchestrator.events import Decided, StudyEnded, StudyResumed, TrialProposed
+from sweeps.report import beside as beside_search
+from sweeps.report import page_tables
 from sweeps.report.gather import ReportRefused, gather
 from sweeps.report.html import html
 from sweeps.report.markdown import markdown
@@ -236,11 +240,97 @@ def test_a_replay_stands_beside_its_original():
     made = report(result(sweep, [*events[:-1], *replay, events[-1]]))
     repetition = made.methods[0].repetitions[0]
     assert (repetition.replays[0].value, repetition.replays[0].seed) == (0.88, 9)
-    assert repetition.replay_of == "0001"
+    assert [run.trial for run in repetition.replayed] == ["0001"]
     page = markdown(made)
-    assert "| 0001 (original) | the study's |  | 0.9 | - |" in page
-    assert "| 0002 | 9 | finished | 0.88 | - |" in page
+    assert "| 0001 (original) | the study's | finished | 0.9 | - |" in page
+    assert "| 0002, of 0001 | 9 | finished | 0.88 | - |" in page
     assert repetition.selected.trial == "0001"
+
+
+def crowned_population(*more):
+    """Member 1 has the best value; the schedule of member 0, which never copied, is crowned."""
+    sweep = population_spec()
+    events = population_study(sweep)
+    schedules = {1: ((1, config(0.4)),), 0: ()}
+    values = {(1, 2): 0.70, (1, 3): 0.72, (0, 4): 0.84, (0, 5): 0.86}
+    for (source, number), value in values.items():
+        events[-1:-1] = trial(
+            number,
+            [value - 0.1, value],
+            config=config(0.5),
+            origin="finalist",
+            repeats=f"000{source}",
+            schedule=list(schedules[source]),
+            seed=100 + number % 2,
+        )
+    return result(sweep, [*events, *more])
+
+
+def test_once_a_schedule_is_crowned_the_lineage_is_that_of_its_member():
+    made = report(crowned_population())
+    repetition = made.methods[0].repetitions[0]
+    assert (repetition.selected.by, repetition.selected.trial) == ("finalists", "0005")
+    assert repetition.lineage.crowned
+    assert [(s.trial, s.start, s.end) for s in repetition.lineage.winner] == [("0000", 0, 2)]
+    page = html(made)
+    assert "ancestry of the crowned schedule" in page
+    assert "ancestry of the selected model" not in page
+    sweep = population_spec()
+    alone = report(result(sweep, population_study(sweep)))
+    assert "ancestry of the selected model" in html(alone)
+
+
+def test_each_replay_stands_beside_what_it_repeats_also_after_another_winner():
+    first = trial(6, [0.7, 0.88], config=config(0.5), origin="replay", repeats="0001", seed=9)
+    second = trial(7, [0.7, 0.83], config=config(0.5), origin="replay", repeats="0000", seed=8)
+    looks = [looked_at(1, 2, 0.81), looked_at(0, 2, 0.79)]
+    made = report(crowned_population(*looks, *first, *second))
+    repetition = made.methods[0].repetitions[0]
+    assert [run.value for run in repetition.replayed] == [0.9, 0.85]
+    assert [run.repeats for run in repetition.replays] == ["0001", "0000"]
+    rows = [row[1:] for row in page_tables.retrained(made.methods[0]).rows if "repla" in row[1]]
+    none = "\u2013"
+    assert rows == [
+        ("replayed below", "0.9000", "0001", "the study's", "finished", "0.9000", rows[0][6]),
+        ("replayed below", "0.8500", "0000", "the study's", "finished", "0.8500", rows[1][6]),
+        ("replay of 0001", "0.9000", "0006", "9", "finished", "0.8800", none),
+        ("replay of 0000", "0.8500", "0007", "8", "finished", "0.8300", none),
+    ]
+    assert [row[6].split()[0] for row in rows[:2]] == ["0.8100", "0.7900"]
+    page = markdown(made)
+    assert "| 0000 (original) | the study's | finished | 0.85 | 0.79 |" in page
+    assert "| 0007, of 0000 | 8 | finished | 0.83 | - |" in page
+
+
+def test_what_stands_beside_a_search_is_on_the_page_and_in_markdown_with_its_cost():
+    sweep = spec(budget={"usd_per_gpu_hour": 3600.0})
+    events = [started(sweep), *trial(0, [0.8], gpus=1.0, seconds=2.0)]
+    beside = {"control": 1, "finalist": 2, "replay": 3}
+    for origin, number in beside.items():
+        values = [0.7] * number
+        events += trial(number, values, origin=origin, repeats="0000", gpus=1.0, seconds=2.0)
+    made = report(result(sweep, [*events, DONE]))
+    assert beside_search.costs(made.methods[0])["replays"].epochs == 3
+    words = (
+        "default configuration 1 epoch, 2 s of GPU time, $2.00;"
+        " finalists 2 epochs, 4 s of GPU time, $4.00; replays 3 epochs, 6 s of GPU time, $6.00"
+    )
+    assert words in html(made)
+    assert words in markdown(made)
+    (row,) = page_tables.budget(made).rows
+    assert row[6] == "1"  # the search's epochs
+    alone = report(of(*trial(0, [0.8]), DONE))
+    assert "beside the search" not in html(alone)
+
+
+def test_a_failure_beside_the_search_alone_is_on_the_page_and_says_where_it_stands():
+    finalist = trial(1, [], ends="failed", origin="finalist", repeats="0000")
+    made = report(of(*trial(0, [0.8]), *finalist, DONE))
+    assert made.methods[0].counts.failed == 0
+    page = html(made)
+    assert "1 trial failed, 1 of them beside the search." in page
+    assert "code (a finalist)" in page and "ValueError: boom" in page
+    assert "(code, a finalist): boom" in markdown(made)
 
 
 # --- grouping --------------------------------------------------------------------------------
@@ -289,6 +379,51 @@ def test_different_metrics_are_refused():
         gather(grouped([of(DONE), result(f1, [started(f1)])]))
     with pytest.raises(ReportRefused, match="one study at least"):
         gather([])
+
+
+# --- circumstances -----------------------------------------------------------------------------
+
+
+def on(machine, name, *later, seed=1, **keys):
+    """A finished study that this machine began and others went on with."""
+    sweep = spec(name, seed=seed, **keys)
+    first = dataclasses.replace(started(sweep), host={"name": "secret", **machine})
+    resumed = [StudyResumed(host={"name": "secret", **host}) for host in later]
+    return result(sweep, [first, *trial(0, [0.5]), *resumed, DONE])
+
+
+SMALL = {"cpus": 2, "cpu": "Xeon", "memory_gib": 16.0}
+LARGE = {"cpus": 16, "cpu": "EPYC", "memory_gib": 128.0, "gpus": "1 x NVIDIA H200"}
+
+
+def test_studies_of_different_machines_are_a_note_that_names_no_machine():
+    made = report(on(SMALL, "r-1"), on(LARGE, "r-2", seed=2))
+    (note,) = [n for n in made.notes if "one machine" in n.text]
+    assert note.severity == "warn"
+    assert "2 CPUs (Xeon), 16.0 GiB: r-1" in note.text
+    assert "16 CPUs (EPYC), 128.0 GiB, 1 x NVIDIA H200: r-2" in note.text
+    assert "secret" not in json.dumps(as_json(made))
+    assert made.reproduction[1].hardware["gpus"] == "1 x NVIDIA H200"
+
+
+def test_a_study_that_moved_to_another_machine_is_a_note_and_one_that_stayed_is_none():
+    moved = report(on(SMALL, "r-1", SMALL, LARGE))
+    assert any("one machine" in note.text for note in moved.notes)
+    without_gpus = {k: v for k, v in LARGE.items() if k != "gpus"}
+    assert any("one machine" in n.text for n in report(on(LARGE, "r-1", without_gpus)).notes)
+    for later in (SMALL, {}, {"cpus": 2}):
+        stayed = report(on(SMALL, "r-1", later))
+        assert not any("one machine" in note.text for note in stayed.notes)
+
+
+def test_settings_that_differ_and_nobody_searched_are_notes():
+    keys = {"training_arguments": {"num_train_epochs": 2, "warmup_steps": 3}}
+    other = on(SMALL, "b", method="bayes", finalists={"top_k": 2, "seeds": 3}, **keys)
+    made = report(on(SMALL, "r"), other)
+    told = [note.text for note in made.notes if note.severity == "warn"]
+    assert any(re.match(r"warmup_steps is \S+ in random search and 3 in Bay", t) for t in told)
+    assert any(t.startswith("finalists: none in random search, the best 2 on 3") for t in told)
+    assert not any("learning_rate" in t for t in told)
 
 
 # --- the data --------------------------------------------------------------------------------
