@@ -34,6 +34,7 @@ SIGNALS = {
     "SIGINT-twice": signal.SIGINT,
     "SIGTERM": signal.SIGTERM,
     "SIGUSR1": signal.SIGUSR1,
+    "SIGHUP": signal.SIGHUP,
 }
 _CLOSED_S = 2.5
 _GONE_S = 10.0
@@ -132,10 +133,10 @@ def _said(name: str, driver: Driver, began: bool) -> list[str]:
 
 ROW = Row(
     id="F6",
-    injected="SIGINT once, twice, SIGTERM, SIGUSR1",
+    injected="SIGINT once, twice, SIGTERM, SIGUSR1, SIGHUP",
     holds="exit codes, journal valid, no process left after 10 s",
-    target="journal closed under 2.5 s, 20 each",
-    cases=seeds(20, *SIGNALS),
+    target="journal closed under 2.5 s, 20 each (SIGHUP 4)",
+    cases=(*seeds(20, *[name for name in SIGNALS if name != "SIGHUP"]), *seeds(4, "SIGHUP")),
     few=("SIGTERM/1",),
     run=run,
     counted="signals",
