@@ -27,7 +27,7 @@ from orchestrator.errors import TrialError
 from orchestrator.memory_kills import ended_by_ray
 from orchestrator.rank_process import Whereabouts, stacks_folder
 from orchestrator.segment import BoundaryReport, Evaluation, EvaluationReport, Readiness, Segment
-from orchestrator.watchdog import take_stacks
+from orchestrator.watchdog import stack_now, take_stacks
 
 _GRACE_S = 5.0
 """How long after the first failure the other ranks may take to say what became of them."""
@@ -175,7 +175,8 @@ class Ranks:
         wait(answers[:1], timeout=_GRACE_S)  # its collective operation fails now
         dead = [peer for peer in self._others if _has_died(errors.get(peer.rank))]
         if dead:
-            return self._death(dead[0], str(errors[dead[0].rank]))
+            own_stack = "" if answers[0].done() else stack_now()
+            return self._death(dead[0], str(errors[dead[0].rank]), own_stack)
         own = [rank for rank, failure in failures.items() if not _is_of_the_group(failure)]
         for rank in (*own, *failures):  # those that only lost the others come last
             failure = failures[rank]
@@ -183,10 +184,18 @@ class Ranks:
             return TrialError(failure.kind, where + failure.message, failure.log)
         return next(iter(errors.values()))
 
-    def _death(self, peer: Peer, text: str) -> TrialError:
+    def _death(self, peer: Peer, text: str, own_stack: str) -> TrialError:
+        """What to tell of a process that is gone.
+
+        own_stack: where rank 0 stands if it does not move although nothing keeps it waiting: then
+            it is what the other one waited for until its clock ran out.
+        """
         process = f"rank {peer.rank} (process {peer.where.pid} on {peer.where.address})"
         folder = stacks_folder(self._study_folder, self._trial, peer.rank)
         stacks = take_stacks(folder, peer.worker, peer.where.pid)
+        if stacks and own_stack:
+            message = f"rank 0 made no progress; {process}, which waited for it, was ended"
+            return TrialError("infrastructure", message, own_stack)
         if stacks:
             message = f"{process} made no progress and was ended"
             return TrialError("infrastructure", message, stacks)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import re
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -23,9 +24,11 @@ from typing import TextIO
 _LOG = "log.txt"
 _TRAINS = (
     re.compile(r'orchestrator/training\.py", line \d+ in _serve'),
+    re.compile(r'orchestrator/ranks\.py", line \d+ in run'),
+    re.compile(r'orchestrator/rank_process\.py", line \d+ in ask'),
     re.compile(r'orchestrator/worker\.py", line \d+ in _serve'),
 )
-"""Threads that train, the likeliest first: the second one waits for the first if there is one."""
+"""Threads that train, the likeliest first: each waits for one before it if there is one."""
 _REARM_S = 1.0
 """Setting the clock again starts a thread: not at each of a thousand steps a second."""
 _SHARE = 0.05
@@ -72,6 +75,14 @@ def training_stack(stacks: str) -> str:
                 head = head.replace("most recent call first", "most recent call last")
                 return "\n".join([head, *reversed(calls)])
     return stacks
+
+
+def stack_now() -> str:
+    """The stack of the thread that trains in this process, the newest call last."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as file:
+        faulthandler.dump_traceback(file)
+        file.seek(0)
+        return training_stack(file.read())
 
 
 def watch(file: Path, deadline_s: float) -> None:

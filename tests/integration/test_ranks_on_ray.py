@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -120,26 +121,35 @@ def test_the_learning_rate_after_an_exploit_is_the_receivers_own_on_two_ranks(
 
 
 class StuckRank(ScriptedRank):
-    """Rank 1 hangs in the first segment's second boundary, with the interpreter's lock held."""
+    """Rank 1 hangs in the first segment's second boundary, with the interpreter's lock held; in
+    the next segment rank 0 hangs, without it, and rank 1 waits."""
 
     def __init__(self, context: Any, log_line: Any, **options: Any) -> None:
         super().__init__(context, log_line, **options)
         self._number = context.member.rank
 
     def advance(self) -> BoundaryReport:
-        if (self._number, self._begun().segment, self._boundary) == (1, 0, 1):
+        segment = self._begun()
+        if (self._number, segment.segment, self._boundary) == (1, 0, 1):
             ctypes.PyDLL(None).sleep(100)
+        if segment.segment == 1:
+            self.waits_for_ever()
         return super().advance()
+
+    def waits_for_ever(self) -> None:
+        time.sleep(100)
 
 
 def test_a_rank_that_is_stuck_is_ended_and_its_trial_goes_on_from_its_checkpoint(run: Run) -> None:
     spec = toy("random", 1, run_cap=1, resources=TOGETHER, failures={"hung_after": 1})
     result, events = run(spec, make_rank=functools.partial(StuckRank, seconds=0.1))
     assert [t.state for t in result.state.trials.values()] == ["finished"]
-    (interrupted,) = [e for e in events if isinstance(e, TrialInterrupted)]
-    assert interrupted.failure == "infrastructure"
-    assert "made no progress and was ended" in interrupted.message
-    assert "in advance" in interrupted.log
+    first, second = [e for e in events if isinstance(e, TrialInterrupted)]
+    assert (first.failure, second.failure) == ("infrastructure", "infrastructure")
+    assert re.search(r"rank 1 \(process .* made no progress and was ended", first.message)
+    assert "in advance" in first.log
+    assert "rank 0 made no progress" in second.message
+    assert "in waits_for_ever" in second.log
     # Its checkpoint may not have been told when it was ended: one boundary at most.
-    assert [e.boundary for e in events if isinstance(e, SegmentStarted)] in ([0, 1], [0, 0])
+    assert [e.boundary for e in events if isinstance(e, SegmentStarted)] in ([0, 1, 1], [0, 0, 0])
     assert not [*result.folder.glob("trials/*/*/hung-*")]

@@ -153,6 +153,26 @@ def test_a_rank_that_its_own_clock_ended_leaves_its_stacks_in_the_failure(tmp_pa
     assert not file.exists()
 
 
+def test_when_rank_0_is_what_the_others_wait_for_its_own_stack_is_told(tmp_path: Path) -> None:
+    file = stack_file(stacks_folder(tmp_path, "0000", 1), "w0", HERE.pid)
+    file.parent.mkdir(parents=True)
+    never, killed = threading.Event(), threading.Event()
+
+    def stands_still() -> None:
+        never.wait()
+
+    def times_out() -> None:
+        file.write_text('Thread 0x1:\n  File "gloo.py", line 1 in all_reduce\n')
+        dies()
+
+    both = Ranks(Trains(stands_still), [peer(Trains(times_out), killed)], tmp_path)
+    both.begin(SEGMENT)
+    with pytest.raises(TrialError, match=r"rank 0 made no progress; rank 1 .* waited") as caught:
+        both.advance()
+    assert (caught.value.kind, "stands_still" in caught.value.log) == ("infrastructure", True)
+    never.set()
+
+
 def test_a_rank_here_that_is_stuck_is_not_waited_for() -> None:
     never, killed = threading.Event(), threading.Event()
     first = Trains(never.wait)
