@@ -22,7 +22,9 @@ from markupsafe import Markup, escape
 from sweeps.report import illustrations, page_tables
 from sweeps.report.illustrations_of_methods import figures_of
 from sweeps.report.model import Report
+from sweeps.report.wording import sentence
 from sweeps.text import count, printable
+from sweeps.views import METHOD_WORDS
 
 _CODE = re.compile(r"`([^`\n]+)`")
 
@@ -75,6 +77,11 @@ def html(report: Report) -> str:
     )
 
 
+def _heading(label: str) -> str:
+    """A method's words as a heading; a name that somebody gave stays as it is."""
+    return sentence(label) if label.startswith(tuple(METHOD_WORDS.values())) else label
+
+
 def _policy(style: str, script: str) -> str:
     """What the page may do: run this script, use this style, and nothing else."""
 
@@ -107,6 +114,14 @@ def _prose(text: str) -> Markup:
     return Markup(_CODE.sub(r"<code>\1</code>", str(escape(printable(text)))))
 
 
+def _parts(text: str) -> Markup:
+    """A heading whose parts up to each underscore may stand below each other on paper."""
+    pieces = re.findall(r"[^_]*_+|[^_]+", printable(text))
+    if len(pieces) < 2:
+        return escape(printable(text))
+    return Markup("").join(Markup('<span class="part">{}</span>').format(p) for p in pieces)
+
+
 @functools.cache
 def _environment() -> Environment:
     environment = Environment(
@@ -117,7 +132,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_shown,
     )
-    environment.filters |= {"count": count, "prose": _prose}
+    environment.filters |= {
+        "count": count,
+        "heading": _heading,
+        "parts": _parts,
+        "prose": _prose,
+        "sentence": sentence,
+    }
     return environment
 
 

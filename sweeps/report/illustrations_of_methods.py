@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from sweeps.report import figures
+from sweeps.report.captions import reached_by_half
 from sweeps.report.illustrations import MOST_ROWS, REST
 from sweeps.report.model import Axis, Line, Lineage, Method, Metric, Repetition, Report
 from sweeps.report.parts import Figure, Key, Panel, Table, some
@@ -93,6 +94,7 @@ def _distribution(report: Report, index: int) -> Figure:
         method.captions["edf"],
         method.edf,
         others,
+        half=reached_by_half(method.edf, report.metric) if method.edf.trials > 1 else None,
         value=report.metric.label,
         method=index,
     )

@@ -347,7 +347,7 @@ def method(
     made = Method(
         label=label,
         kind=kind,
-        description=f"{trials} trials of up to 4 epochs each.",
+        description=f"{trials} trials of up to 4 epochs each",
         repetitions=tuple(studies),
         counts=Counts(
             started=len(everything),

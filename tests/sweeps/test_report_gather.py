@@ -233,6 +233,21 @@ def test_a_control_beside_a_grid_is_the_default_row():
     assert made.methods[0].repetitions[0].control_cost.epochs == 1
 
 
+def test_the_distributions_mark_is_what_its_caption_says_of_half_of_the_trials():
+    trials = [e for n, value in enumerate((0.5, 0.6, 0.7, 0.9)) for e in trial(n, [value])]
+    made = report(of(*trials, DONE))
+    assert "Half of 4 trials reached accuracy 0.7 or better" in made.methods[0].captions["edf"]
+    assert "half reached 0.7<" in html(made)
+
+
+def test_a_method_is_a_heading_in_sentence_case_and_a_name_that_was_given_stays_as_it_is():
+    made = report(of(*trial(0, [0.5]), DONE))
+    assert ">Random search</h2>" in html(made)
+    (method,) = made.methods
+    named = dataclasses.replace(made, methods=(dataclasses.replace(method, label="mine"),))
+    assert ">mine</h2>" in html(named)
+
+
 def test_a_replay_stands_beside_its_original():
     sweep = population_spec()
     replay = trial(2, [0.7, 0.88], config=config(0.5), origin="replay", repeats="0001", seed=9)

@@ -195,6 +195,7 @@ def distribution(
     own: Edf,
     others: Sequence[Edf],
     *,
+    half: float | None = None,
     value: str,
     method: int,
 ) -> Markup:
@@ -202,6 +203,7 @@ def distribution(
 
     Args:
         others: of the methods beside it, for comparison.
+        half: the value that half of the trials reached, to be marked; None: none is.
     """
     bottom = frame_bottom(HEIGHT)
     y = Linear(0.0, 1.0, bottom, TOP)
@@ -213,16 +215,14 @@ def distribution(
         body.append(path(_staircase(edf, x, y), "others"))
     css = look(method)
     body.append(path(_staircase(own, x, y), f"{css} line"))
-    if own.x:
-        middle = min(range(len(own.x)), key=lambda i: abs(own.share[i] - 0.5))
-        at_x, at_y = x(own.x[middle]), y(own.share[middle])
-        if at_x is not None and at_y is not None and math.isfinite(at_x):
-            body.append(path(marker(method, at_x, at_y), f"{css} mark"))
-            words = f"median {own.x[middle]:.4g}"
-            if at_x < (frame.left + frame.right) / 2:  # what rises leaves room below it and above
-                body.append(text(at_x + 12, at_y + 20, words, "note halo"))
-            else:
-                body.append(text(at_x - 12, at_y - 9, words, "note halo", "end"))
+    at_x, at_y = (None if half is None else x(half)), y(0.5)
+    if at_x is not None and at_y is not None and math.isfinite(at_x):
+        body.append(path(marker(method, at_x, at_y), f"{css} mark"))
+        words = f"half reached {half:.4g}"
+        if at_x < (frame.left + frame.right) / 2:  # what rises leaves room below it and above
+            body.append(text(at_x + 12, at_y + 20, words, "note halo"))
+        else:
+            body.append(text(at_x - 12, at_y - 9, words, "note halo", "end"))
     return svg(key, title, description, HEIGHT, *body)
 
 

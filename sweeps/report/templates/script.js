@@ -81,7 +81,8 @@
   };
   const missing = (text) => text === "-" || text === "–" || text === "";
   headings.forEach((heading, column) => {
-    const button = make("button", heading.textContent.trim());
+    const button = make("button");
+    button.append(...heading.childNodes);
     button.type = "button";
     heading.replaceChildren(button);
     button.addEventListener("click", () => {
