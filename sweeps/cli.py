@@ -16,6 +16,7 @@ from sweeps.app import app
 # Importing a group registers it; `sweep --help` lists them in this order.
 # isort: off
 from sweeps.commands import running  # noqa: F401
+from sweeps.commands import submitting  # noqa: F401
 from sweeps.commands import comparing  # noqa: F401
 from sweeps.commands import beside  # noqa: F401
 from sweeps.commands import files  # noqa: F401
