@@ -334,3 +334,12 @@ def test_every_exit_code_of_an_error_is_in_the_docs():
         if issubclass(cls, SweepError)
     }
     assert raised | {0, 2, 3, 129, 130, 138, 143} == documented
+
+
+@pytest.mark.xdist_group("house")
+def test_what_must_not_run_side_by_side_reaches_the_scheduler_as_a_group(
+    request: pytest.FixtureRequest,
+) -> None:
+    if not request.config.getoption("loadgroup", False):
+        pytest.skip("pytest runs in one process")
+    assert request.node.nodeid.endswith("@house")

@@ -16,6 +16,8 @@ from tests.orchestrator.bench import bench, timeless
 from tests.orchestrator.pair import Pair, pair
 from tests.orchestrator.tiny_task import tiny_sweep
 
+pytestmark = pytest.mark.xdist_group("pair")  # else each of pytest's processes starts one
+
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 QUARTERS = {"eval_strategy": "steps", "eval_steps": 0.25}
 
