@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,6 +13,14 @@ from orchestrator.signals import SIGNALS, Signals, name_of
 
 class Exited(BaseException):
     """Stands for the end of the process: nothing after it would run."""
+
+
+@pytest.fixture(autouse=True)
+def _not_by_nohup() -> Iterator[None]:
+    """As in a terminal, however the tests were started."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture
@@ -71,11 +80,8 @@ def test_a_closed_terminal_is_told_as_the_others_are() -> None:
 
 def test_who_was_started_to_outlive_the_terminal_does() -> None:
     told: list[int] = []
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with Signals(told.append, lambda: None).held():
-            os.kill(os.getpid(), signal.SIGHUP)
-            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with Signals(told.append, lambda: None).held():
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     assert told == []
