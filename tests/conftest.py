@@ -37,7 +37,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         where = item.path.relative_to(ROOT).as_posix()
         uses_ray = "slow" in item.keywords or "ray_address" in getattr(item, "fixturenames", ())
-        if where.startswith(ALONE) or uses_ray:
+        has_its_own = item.get_closest_marker("xdist_group") is not None
+        if not has_its_own and (where.startswith(ALONE) or uses_ray):
             item.add_marker(pytest.mark.xdist_group("ray"))
     if Path("/dev/nvidiactl").exists():
         return

@@ -36,6 +36,7 @@ _LACKING = [name for name in _BROUGHT if importlib.util.find_spec(name) is None]
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.xdist_group("head"),  # a Ray of its own: it may run beside the others'
     pytest.mark.skipif(
         bool(_LACKING), reason=f"ray[default] is not installed: {', '.join(_LACKING)}"
     ),
