@@ -59,20 +59,30 @@ def plan(
     overrides: Overrides = None,
     address: Address = None,
     smoke: Annotated[bool, typer.Option("--smoke", help="Plan the smoke run.")] = False,
+    memory: Annotated[
+        bool,
+        typer.Option(
+            "--memory",
+            help="Train two steps of the largest configuration on this machine's GPU: how many"
+            " trials fit on one.",
+        ),
+    ] = False,
     as_json: AsJson = False,
     force: Force = False,
     allow_code: AllowCode = False,
 ) -> None:
-    """Tell what a sweep file would run: trials, epochs, boundaries, slots. Starts nothing."""
+    """Tell what a sweep file would run: trials, epochs, boundaries, slots. Starts no study."""
+    from sweeps.memory import measure_memory
     from sweeps.plan import make_plan, plan_view
 
     sweep = read_file(surface, file, overrides, force=force, allow_code=allow_code)
     spec = sweep.spec.shrunk() if smoke else sweep.spec
     made = make_plan(spec, address=address)
     surface.show(*plan_view(spec, made))
+    data = made.as_json() | ({"memory": measure_memory(surface, spec)} if memory else {})
     words = ["sweep", "run", str(file), *reading_words(overrides, force, allow_code)]
     surface.next_step(command(*words, "--smoke"), command(*words))
-    surface.give({"name": spec.name, "method": spec.method, "smoke": spec.smoke, **made.as_json()})
+    surface.give({"name": spec.name, "method": spec.method, "smoke": spec.smoke, **data})
 
 
 @app.command()

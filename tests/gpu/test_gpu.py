@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator.assembling import environments, listen
 from orchestrator.events import Reported, SegmentStarted
+from orchestrator.packing import measure
 from orchestrator.process_group import Membership, join
 from orchestrator.rank_process import Whereabouts
 from orchestrator.results import read_study
@@ -75,3 +76,9 @@ def test_a_process_joined_by_nccl_trains_a_trial(tmp_path: Path) -> None:
         process.kill()
     assert (device, summed) == ("cuda", [1.0, 1.0, 1.0])
     assert all(0 <= value <= 1 for value in values)
+
+
+def test_how_many_trials_fit_is_measured(tmp_path: Path) -> None:
+    fit = measure(toy("random", 1), tmp_path)
+    assert 0 < fit.peak_bytes < fit.total_bytes
+    assert fit.trials >= 2, "the toy model is tiny"
