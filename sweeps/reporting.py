@@ -6,6 +6,7 @@ function, so that a comparison and `sweep report` of its studies give the same d
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -72,16 +73,28 @@ def report_studies(
 def next_command(
     names: Sequence[str], studies: Sequence[StudyResult], storage_words: Sequence[str]
 ) -> str:
-    """The look at the test split that one of them lacks, a first before a second; else its best."""
+    """The look at the test split that one of them lacks, a first before a second; else the best.
+
+    The best study is the one whose selected value is; without any value it is the first.
+    """
     lacking = [
         (len(words), name, words)
         for name, study in zip(names, studies, strict=True)
         if (words := looking_words(study)) is not None
     ]
     if not lacking:
-        return command("sweep", "best", names[0], *storage_words)
+        name, _ = min(zip(names, studies, strict=True), key=lambda one: _rank(one[1]))
+        return command("sweep", "best", name, *storage_words)
     _, name, words = min(lacking, key=lambda one: one[0])
     return command("sweep", "evaluate", name, *storage_words, "--split", "test", *words)
+
+
+def _rank(study: StudyResult) -> float:
+    """Lowest for the study whose selected value is best; infinite without one."""
+    selected = study.state.selected
+    if selected is None:
+        return math.inf
+    return -selected.value if study.state.goal == "maximize" else selected.value
 
 
 def known_labels(storage: Path) -> dict[Path, str]:

@@ -15,7 +15,8 @@ from sweeps.cli import app
 from sweeps.report.folder import FILES
 from sweeps.report.gather import gather
 from sweeps.report.methods import grouped
-from tests.sweeps.reported import looked_at
+from sweeps.reporting import next_command
+from tests.sweeps.reported import looked_at, many
 from tests.sweeps.studies import random_study, spec, write_study
 
 TASK = {
@@ -80,6 +81,13 @@ def test_a_second_look_is_the_next_step_only_when_no_first_one_is_missing(here):
     none = spec("r-4", seed=4)
     write_study(here / "studies", none, random_study(none, failing=False))
     assert "next: sweep best r-4" in sweep("r-4").output, "it has no test split to look at"
+
+
+def test_the_best_of_several_studies_is_the_one_to_look_at():
+    studies = [many(4, seed=seed) for seed in range(3)]
+    best = max(range(3), key=lambda n: studies[n].state.selected.value)
+    assert len({study.state.selected.value for study in studies}) == 3
+    assert next_command(["a", "b", "c"], studies, []) == f"sweep best {'abc'[best]}"
 
 
 def test_with_json_it_is_one_object(here):
