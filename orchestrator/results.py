@@ -128,7 +128,11 @@ def _trial_json(record: TrialRecord) -> dict[str, Any]:
         "schedule": [[boundary, config] for boundary, config in record.schedule],
         "best": None
         if best is None
-        else {"value": best.value, "epoch": _epoch(record, best.boundary)},
+        else {
+            "value": best.value,
+            "epoch": _epoch(record, best.boundary),
+            "trial": best.trial,
+        },
         "epochs": record.epochs,
         "epochs_done": record.epochs_done,
         "boundary": record.boundary,

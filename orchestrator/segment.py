@@ -19,6 +19,11 @@ class Best:
     boundary: int
     checkpoint: str
 
+    @property
+    def trial(self) -> str:
+        """Who reached it: the trial itself, or the one whose checkpoint it has copied."""
+        return self.checkpoint.split("/")[1]  # trials/TRIAL/checkpoints/NAME
+
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:

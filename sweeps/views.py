@@ -152,7 +152,7 @@ def trials_table(state: StudyState, *, limit: int | None = None) -> Table:
             t.id,
             state_cell(t.state),
             f"{number(t.epochs_done)}/{number(t.epochs)}",
-            number(t.best.value if t.best else None),
+            _best(t),
             number(epoch_at(t, t.best.boundary)) if t.best else "-",
             number(last_value(t)),
             *[setting(t.config[name]) if name in t.config else "-" for name in names],
@@ -163,6 +163,14 @@ def trials_table(state: StudyState, *, limit: int | None = None) -> Table:
     ]
     headings += ["batch halved to"] if halved else []
     return table(headings + (["failure"] if failures else []), rows)
+
+
+def _best(trial: TrialRecord) -> str:
+    """Its best value, and whose that is if it came with a checkpoint that the trial copied."""
+    best = trial.best
+    if best is None:
+        return "-"
+    return number(best.value) + (f" by {best.trial}" if best.trial != trial.id else "")
 
 
 def _batch(trial: TrialRecord) -> str:

@@ -60,6 +60,16 @@ def test_a_population_shows_who_copied_whom_and_what_explore_changed(tmp_path):
     assert row.split()[:3] == ["1", "0001", "0000"]
 
 
+def test_a_best_that_came_with_a_copied_checkpoint_names_who_reached_it(tmp_path):
+    events = [e for e in population_study(population_spec()) if getattr(e, "segment", 0) == 0]
+    study = result(tmp_path, population_spec(), events)  # without what 0001 reached after
+    rows = text(*views.study_view(study, limit=None)).splitlines()
+    assert "0.8 by 0000" in next(row for row in rows if row.startswith("0001 "))
+    assert "by" not in next(row for row in rows if row.startswith("0000 ")).split()
+    bests = [trial["best"]["trial"] for trial in study.as_json()["trials"]]
+    assert bests == ["0000", "0000"]
+
+
 def test_trials_stand_from_best_to_worst_and_the_rest_is_counted(tmp_path):
     events = [started(spec())]
     for n in range(5):
