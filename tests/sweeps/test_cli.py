@@ -308,7 +308,7 @@ def test_show_json_holds_what_programs_need(studies):
     assert data["metric"] == {"name": "eval_accuracy", "goal": "maximize"}
     trial = data["trials"][1]
     assert {"id", "state", "config", "best", "epochs_done", "failure"} <= trial.keys()
-    assert trial["best"] == {"value": 0.9, "epoch": 2.0}
+    assert trial["best"] == {"value": 0.9, "epoch": 2.0, "trial": "0001"}
     assert data["best"]["trial"] == "0001" and data["best"]["checkpoint"]
     step = data["lineage"][0]
     assert (step["trial"], step["donor"], step["epoch"]) == ("0001", "0000", 1.0)
