@@ -298,16 +298,17 @@ KINDS: dict[str, type[Event]] = {
 _FIELDS = {kind: frozenset(f.name for f in dataclasses.fields(cls)) for kind, cls in KINDS.items()}
 
 
-def event_from_dict(data: dict[str, Any]) -> Event:
-    """Read one journal line's data back.
+def event_of(kind: str, fields: dict[str, Any]) -> Event:
+    """Read one journal line's event back.
 
-    Keys that this version does not know are dropped, so that a newer minor version's journal
+    Fields that this version does not know are dropped, so that a newer minor version's journal
     can be read.
 
     Raises:
         KeyError: the event's kind is unknown.
         TypeError: a field is missing.
     """
-    cls = KINDS[data["event"]]
-    known = _FIELDS[data["event"]]
-    return cls(**{k: v for k, v in data.items() if k in known})
+    known = _FIELDS[kind]
+    if not fields.keys() <= known:
+        fields = {name: value for name, value in fields.items() if name in known}
+    return KINDS[kind](**fields)

@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from orchestrator.errors import StudyUnreadable
-from orchestrator.events import KINDS, Event, event_from_dict
+from orchestrator.events import KINDS, Event, event_of
 from orchestrator.manifest import sync_folder
 from search_spaces.errors import printable
 from search_spaces.parts import NAME
@@ -125,12 +125,14 @@ def _decode(line: bytes) -> Entry:
     data, end = _JSON.raw_decode(text)
     if end != len(text) or not isinstance(data, dict):
         raise ValueError("it is not an event")
-    if data.get("event") not in KINDS:
-        raise _FromNewerVersion(f"this version knows no event {printable(str(data.get('event')))}")
+    kind = data.pop("event", None)
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise _FromNewerVersion(f"this version knows no event {printable(str(kind))}")
     try:
-        event = event_from_dict(data)
         _refuse_ways_out(data)
-        return Entry(int(data["seq"]), float(data["time"]), event, int(data.get("writer", 0)))
+        sequence, when = int(data.pop("seq")), float(data.pop("time"))
+        writer = int(data.pop("writer", 0))
+        return Entry(sequence, when, event_of(kind, data), writer)
     except (KeyError, TypeError) as error:
         raise ValueError(f"its event is not as this version writes it ({error})") from error
 

@@ -34,7 +34,14 @@ from sweeps.cli import app
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("search_spaces", "orchestrator", "sweeps")
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+WRITTEN = [
+    p
+    for p in sorted((ROOT / "docs").rglob("*.md"))
+    if p.name != "report.md" or p.parent.name == "docs"
+]
+"""Pages by hand; the examples' reports are made by the program."""
+
+PAGES = [ROOT / "README.md", *WRITTEN]
 TEXTS = [*PAGES, ROOT / "CHANGELOG.md", *sorted((ROOT / "spaces").glob("*.yaml"))]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
