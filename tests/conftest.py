@@ -25,21 +25,10 @@ os.environ.update(
 
 
 ROOT = Path(__file__).parents[1]
-ALONE = ("tests/chaos", "tests/integration")
-"""Folders of tests that start Ray or signal processes: never two of them at a time."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what starts Ray in one process; skip `gpu` where there is no NVIDIA device.
-
-    `make test` runs two processes (pytest-xdist): one takes that group, the other all the rest.
-    """
-    for item in items:
-        where = item.path.relative_to(ROOT).as_posix()
-        uses_ray = "slow" in item.keywords or "ray_address" in getattr(item, "fixturenames", ())
-        has_its_own = item.get_closest_marker("xdist_group") is not None
-        if not has_its_own and (where.startswith(ALONE) or uses_ray):
-            item.add_marker(pytest.mark.xdist_group("ray"))
+    """Skip `gpu` where there is no NVIDIA device."""
     if Path("/dev/nvidiactl").exists():
         return
     skip = pytest.mark.skip(reason="no NVIDIA device on this machine")
